@@ -1,0 +1,47 @@
+# The product's own commands; each line stands alone.
+SHELL := /bin/bash
+PY := .venv/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help run demo test browser drill bench lint fix clean
+
+help: ## Show these lines
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+.venv/.runtime: requirements.txt
+	@test -x $(PY) || python3 -m venv .venv
+	@echo "Installing requirements.txt ..." && $(PY) -m pip install -q -r requirements.txt
+	@touch $@
+
+.venv/.tests: .venv/.runtime tests/requirements.txt
+	@echo "Installing tests/requirements.txt ..." && $(PY) -m pip install -q -r tests/requirements.txt
+	@touch $@
+
+run: .venv/.runtime ## Start the whole product on http://127.0.0.1:5000 (Ctrl-C stops it)
+	@exec $(PY) app.py
+
+demo: .venv/.runtime ## Run the main job unattended on the practice shop (JSON=1: one JSON object as the last line)
+	@exec $(PY) -m bench.demo $(if $(JSON),--json)
+
+test: .venv/.tests ## Set up what the tests need and run all of them
+	@scripts/test-setup
+	@$(PY) -m pytest tests $(ARGS)
+
+browser: .venv/.tests ## Only the tests in a real browser
+	@scripts/test-setup
+	@$(PY) -m pytest tests/browser $(ARGS)
+
+drill: .venv/.tests ## The long exactly-once drill: 500 orders, 25 SIGKILLs, Redis flushed and restarted, lost answers
+	@exec $(PY) -m bench.drill $(if $(JSON),--json)
+
+bench: .venv/.tests ## Speed as ratios within one run (JSON=1: one JSON object a line)
+	@exec $(PY) -m bench.run $(if $(JSON),--json)
+
+lint: .venv/.tests ## Everything CI checks about the text of the code
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && .venv/bin/lint-imports && $(PY) -m mypy && .venv/bin/djlint --profile=jinja --lint connector/templates --quiet
+
+fix: .venv/.tests ## Let ruff format and mend what it can
+	@$(PY) -m ruff check --fix . ; $(PY) -m ruff format .
+
+clean: ## Forget the local installation: database, keys, practice shop
+	@find instance -mindepth 1 ! -name README.md -delete

@@ -1,0 +1,1 @@
+"""Foundations that know nothing of the product: database, clock, encryption, errors, logs."""

@@ -1,0 +1,78 @@
+"""The scheduler process: rings, sweeps and starts what is due. Its schedule is a table, so it survives an empty Redis and can be edited."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from datetime import timedelta
+
+from flask import Flask
+from sqlalchemy import select, update
+
+from connector.core import logs
+from connector.core.clock import utcnow
+from connector.core.db import db, unit_of_work
+from connector.jobs import sweeper
+from connector.models.account import Account
+from connector.models.run import Heartbeat, Schedule
+from connector.services import runs
+
+log = logs.get(__name__)
+
+TICK_SECONDS = 1.0
+
+
+def run_forever(app: Flask, stop: threading.Event | None = None) -> None:
+    """Tick until told to stop; one failing tick is logged and the next one tries again."""
+    stop = stop or threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while not stop.wait(TICK_SECONDS):
+        with app.app_context():
+            try:
+                tick()
+            except Exception as error:
+                log.error("scheduler_tick_failed", exc_info=error)
+            finally:
+                db.session.remove()
+
+
+def tick() -> None:
+    """One round: sign of life, silent workers, bells, schedules."""
+    beat("scheduler")
+    sweeper.requeue_stale()
+    start_due()
+    sweeper.sweep()
+
+
+def beat(name: str, **facts: object) -> None:
+    """Record a sign of life."""
+    with unit_of_work() as session:
+        session.merge(Heartbeat(name=name, at=utcnow(), facts=dict(facts)))
+
+
+def start_due() -> int:
+    """Submit a run for every enabled schedule that is due; several schedulers may try, the conditional update lets one win."""
+    now = utcnow()
+    due = db.session.scalars(select(Schedule).where(Schedule.enabled, Schedule.next_due_at <= now)).all()
+    db.session.commit()
+    started = 0
+    for schedule in due:
+        with unit_of_work() as session:
+            won = session.execute(
+                update(Schedule)
+                .where(Schedule.id == schedule.id, Schedule.next_due_at == schedule.next_due_at)
+                .values(next_due_at=now + timedelta(seconds=schedule.interval_seconds), last_started_at=now)
+            ).rowcount
+            if won != 1:
+                continue
+            account = session.get(Account, schedule.account_id) if schedule.account_id else None
+            if account is not None and not account.active:
+                session.execute(update(Schedule).where(Schedule.id == schedule.id).values(last_outcome="Not run: the account is disabled."))
+                continue
+            key = f"schedule:{schedule.kind}:{schedule.account_id or 'all'}"
+            submitted = runs.submit(schedule.kind, account_id=schedule.account_id, key=key, started_by="scheduler")
+            session.execute(update(Schedule).where(Schedule.id == schedule.id).values(last_run_id=submitted.run_id))
+            started += 0 if submitted.existing else 1
+    return started

@@ -1,0 +1,43 @@
+"""The kinds of long work: what a run is called on screen and which queue it waits in.
+
+Job bodies live in ``connector.jobs`` and are looked up by the same name; a test compares both lists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ACTIONS, DEFAULT, IMPORTS = "actions", "default", "imports"
+QUEUES = (ACTIONS, DEFAULT, IMPORTS)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """``lease_seconds``: how long a silent worker is believed alive; ``needs_account``: paused while the account cannot work."""
+
+    name: str
+    title: str
+    queue: str = DEFAULT
+    lease_seconds: int = 20
+    remote: bool = True  #: talks to TikTok: waits while the account's authorisation is expired
+
+
+_ALL = (
+    Kind("orders.import", "Import orders", IMPORTS),
+    Kind("orders.refresh", "Sync status", ACTIONS),
+    Kind("orders.create", "Create sales orders", ACTIONS),
+    Kind("orders.ship", "Ship orders", ACTIONS),
+    Kind("orders.reject", "Reject orders", ACTIONS),
+    Kind("orders.follow", "Carry status to Magento", DEFAULT),
+    Kind("orders.reference", "Write order numbers to TikTok", DEFAULT),
+    Kind("shipments.collect", "Collect Magento shipments", IMPORTS, remote=False),
+    Kind("shipments.push", "Send parcels to TikTok", ACTIONS),
+    Kind("cancellations.import", "Import cancellation requests", IMPORTS),
+    Kind("accounts.onboard", "Fetch onboarding data", IMPORTS),
+    Kind("accounts.refresh_tokens", "Refresh authorisations", DEFAULT, remote=False),
+    Kind("accounts.check_webhooks", "Check webhooks", DEFAULT),
+    Kind("reconcile", "Reconcile orders", IMPORTS),
+    Kind("mail.send", "Send mail", DEFAULT, remote=False),
+    Kind("housekeeping", "Housekeeping", DEFAULT, remote=False),
+)
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}

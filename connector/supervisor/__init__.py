@@ -1,0 +1,1 @@
+"""Running the whole product as one tree of processes on one machine."""

@@ -1,0 +1,272 @@
+"""Fixtures: a migrated database (SQLite, and PostgreSQL where asked), a real Valkey, the real practice servers over HTTP, signed-in clients."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+
+from connector import create_app
+from connector.config import Config
+from connector.core import redis as redis_connections
+from connector.core.clock import utcnow
+from connector.core.db import db, unit_of_work
+from connector.jobs import sweeper
+from connector.models.account import Account
+from connector.models.user import User
+from connector.practice.serve import PracticeServer
+from connector.supervisor.valkey import EmbeddedValkey
+
+PASSWORD = "correct-horse-battery-staple"
+
+
+# --- servers, one of each for the whole session -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    server = EmbeddedValkey(tmp_path_factory.mktemp("valkey")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _practice_tiktok(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeServer]:
+    server = PracticeServer("tiktok", tmp_path_factory.mktemp("practice-tiktok"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _practice_magento(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeServer]:
+    server = PracticeServer("magento", tmp_path_factory.mktemp("practice-magento"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def practice_tiktok(_practice_tiktok: PracticeServer) -> PracticeServer:
+    """The practice marketplace, empty of orders, without faults, its clock at the present."""
+    requests.post(f"{_practice_tiktok.url}/practice/reset", timeout=30).raise_for_status()
+    return _practice_tiktok
+
+
+@pytest.fixture
+def practice_magento(_practice_magento: PracticeServer) -> PracticeServer:
+    """The practice store with its demo catalogue and no orders."""
+    requests.post(f"{_practice_magento.url}/practice/reset", timeout=30).raise_for_status()
+    return _practice_magento
+
+
+# --- PostgreSQL, started by the tests themselves from Debian's package --------------------------------------------------------------------
+
+
+def _postgres_binaries() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if found:
+        return found[-1].parent
+    initdb = shutil.which("initdb")
+    return Path(initdb).parent if initdb else None
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server on a unix socket; it refuses to run as root, so it is given to the ``postgres`` user there."""
+    binaries = _postgres_binaries()
+    assert binaries is not None, "PostgreSQL is missing; `make test` installs it"
+    folder = Path("/tmp") / f"connector-pg-{uuid.uuid4().hex[:8]}"
+    folder.mkdir()
+    as_owner: list[str] = []
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+        as_owner = ["runuser", "-u", "postgres", "--"]
+
+    def run(*command: str) -> None:
+        subprocess.run([*as_owner, *command], check=True, capture_output=True, cwd=folder)
+
+    run(str(binaries / "initdb"), "-D", str(folder / "data"), "-U", "connector", "--auth=trust", "--encoding=UTF8", "--no-sync")
+    options = f"-k {folder} -c listen_addresses='' -c fsync=off -c full_page_writes=off -c max_connections=200"
+    run(str(binaries / "pg_ctl"), "-D", str(folder / "data"), "-o", options, "-w", "-l", str(folder / "log"), "start")
+    try:
+        run(str(binaries / "createdb"), "-h", str(folder), "-U", "connector", "template_connector")
+        yield f"postgresql+psycopg://connector@/template_connector?host={folder}"
+    finally:
+        run(str(binaries / "pg_ctl"), "-D", str(folder / "data"), "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# --- application ----------------------------------------------------------------------------------------------------------------------------
+
+
+def _migrate(app: Flask) -> None:
+    import flask_migrate
+
+    with app.app_context():
+        flask_migrate.upgrade()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One migrated SQLite file that every test copies."""
+    folder = tmp_path_factory.mktemp("template")
+    app = create_app(Config.from_env({"CONNECTOR_INSTANCE": str(folder), "LOG_LEVEL": "WARNING"}, testing=True))
+    _migrate(app)
+    with app.app_context():
+        db.engine.dispose()
+    return folder / "connector.sqlite3"
+
+
+@pytest.fixture
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return str(getattr(request, "param", "sqlite"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests marked ``postgres`` run once on each database."""
+    if "database_kind" in metafunc.fixturenames and metafunc.definition.get_closest_marker("postgres"):
+        metafunc.parametrize("database_kind", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def config(
+    request: pytest.FixtureRequest, tmp_path: Path, valkey_server: EmbeddedValkey, sqlite_template: Path, database_kind: str
+) -> Config:
+    redis_connections.patient(valkey_server.url).flushall()
+    environment = {"CONNECTOR_INSTANCE": str(tmp_path / "instance"), "REDIS_URL": valkey_server.url, "LOG_LEVEL": "WARNING"}
+    if database_kind == "postgresql":
+        environment["DATABASE_URL"] = request.getfixturevalue("fresh_postgres")
+    else:
+        (tmp_path / "instance").mkdir()
+        shutil.copy(sqlite_template, tmp_path / "instance" / "connector.sqlite3")
+    config = Config.from_env(environment, testing=True)
+    for name, server in (("practice_tiktok", "practice_tiktok_url"), ("practice_magento", "practice_magento_url")):
+        if name in request.fixturenames or "connected_account" in request.fixturenames:
+            config = replace(config, **{server: request.getfixturevalue(name).url})
+    return config
+
+
+@pytest.fixture
+def fresh_postgres(postgres_url: str) -> Iterator[str]:
+    """A migrated database of its own, cloned from a template."""
+    import psycopg
+
+    admin = postgres_url.replace("postgresql+psycopg:", "postgresql:").replace("/template_connector", "/postgres")
+    template = postgres_url.replace("/template_connector", "/migrated")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = 'migrated'").fetchone()
+        if not known:
+            connection.execute("CREATE DATABASE migrated")
+            app = create_app(Config.from_env({"CONNECTOR_INSTANCE": "/tmp/connector-pg-template", "DATABASE_URL": template, "LOG_LEVEL": "WARNING"}, testing=True))
+            _migrate(app)
+            with app.app_context():
+                db.engine.dispose()
+        name = f"t{uuid.uuid4().hex[:12]}"
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE migrated")
+    yield postgres_url.replace("/template_connector", f"/{name}")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def bare_app(config: Config) -> Iterator[Flask]:
+    """The application without an application context."""
+    app = create_app(config)
+    yield app
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def app(bare_app: Flask) -> Iterator[Flask]:
+    with bare_app.app_context():
+        yield bare_app
+        db.session.remove()
+
+
+@pytest.fixture
+def work_off(app: Flask) -> Callable[..., int]:
+    """Work off everything that is due, through real RQ on a real Valkey, until nothing is left; returns the number of passes."""
+    from connector.jobs import doorbell, worker
+    from connector.models.run import QUEUED, WAITING, JobRun
+
+    def run(passes: int = 12, *, wait_for: float = 6.0) -> int:
+        import time
+
+        count = 0
+        deadline = time.monotonic() + wait_for
+        while count < passes:
+            sweeper.sweep()
+            worker.run_forever(app, burst=True)
+            db.session.expire_all()
+            count += 1
+            waiting = db.session.query(JobRun).filter(JobRun.state.in_((QUEUED, WAITING))).all()
+            db.session.commit()
+            due = [run.not_before for run in waiting if run.not_before is not None]
+            if not waiting or time.monotonic() > deadline:
+                break
+            if due:
+                time.sleep(max(0.0, min(1.0, (min(due) - utcnow()).total_seconds())))
+        _ = doorbell
+        return count
+
+    return run
+
+
+# --- people ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def _sign_in(app: Flask, role: str) -> FlaskClient:
+    from connector.web import auth
+
+    email = f"{role}@example.test"
+    with unit_of_work() as session:
+        session.add(User(email=email, name=role.title(), role=role, password_hash=auth.hash_password(PASSWORD), active=True))
+    client = app.test_client()
+    page = client.get("/sign-in")
+    token = page.text.split('name="csrf_token"')[1].split('value="')[1].split('"')[0]
+    answer = client.post("/sign-in", data={"email": email, "password": PASSWORD, "csrf_token": token})
+    assert answer.status_code in (302, 303), answer.text[:500]
+    return client
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def admin_client(app: Flask) -> FlaskClient:
+    return _sign_in(app, "administrator")
+
+
+@pytest.fixture
+def operator_client(app: Flask) -> FlaskClient:
+    return _sign_in(app, "operator")
+
+
+@pytest.fixture
+def viewer_client(app: Flask) -> FlaskClient:
+    return _sign_in(app, "viewer")
+
+
+# --- a connected account --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def connected_account(app: Flask, practice_tiktok: PracticeServer, practice_magento: PracticeServer) -> Account:
+    """A GB sandbox account, authorised at the practice marketplace over real HTTP, connected to the practice store, with a valid order policy."""
+    from tests.factories.accounts import connect
+
+    return connect(app, "GB")
