@@ -36,11 +36,11 @@ PACKAGES: dict[str, tuple[str, str, dict[str, str]]] = {
 ICONS = """
 adjustments alert-circle alert-triangle api arrow-back-up arrow-left arrow-right ban bell bolt bookmark box building-store bug calendar
 chart-bar check checklist chevron-down chevron-left chevron-right chevron-up circle-check clipboard-check clock columns-3 copy
-credit-card database device-desktop dots download edit external-link eye eye-off file-text filter flag heartbeat history home hourglass
+credit-card database device-desktop dots download edit external-link eye eye-off file-text file-upload filter flag heartbeat history home hourglass
 info-circle key layout-list link list-details lock logout mail map-pin menu-2 message moon package password player-pause player-play
 player-stop plug plus printer receipt receipt-refund refresh rotate scale search selector send settings shield-check shopping-cart sun tags
 template tool trash truck truck-delivery truck-return unlink upload user users world x
-""".split()
+""".split()  # noqa: SIM905
 
 
 def fetch(name: str, version: str, folder: Path) -> Path:

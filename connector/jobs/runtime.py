@@ -34,6 +34,8 @@ Body = Callable[[JobContext], None]
 BODIES: dict[str, Body] = {}
 log = logs.get(__name__)
 
+#: Kinds of work after which open orders pages look again.
+ORDER_WORK = ("orders.", "shipments.", "cancellations.")
 #: A run that costs so many workers their lives without any progress is stopped instead of killing more of them.
 MAX_TAKES = 6
 #: How soon a run that waits for a person (pause, authorisation) is looked at again.
@@ -110,6 +112,8 @@ def _perform(run_id: int) -> None:
         events.run_now.reset(current_run)
         heartbeat.join(timeout=5)
         doorbell.announce("run", id=run.id)
+        if run.kind.startswith(ORDER_WORK):
+            doorbell.announce("orders")
 
 
 def _take(run_id: int) -> JobRun | None:

@@ -12,17 +12,20 @@ from connector.core.clock import utcnow
 from connector.core.db import db
 from connector.models.order import Order
 from connector.models.run import Heartbeat, JobRun
+from connector.web.auth import public
 
 bp = Blueprint("health", __name__)
 
 
 @bp.get("/healthz")
+@public
 def healthz() -> Response:
     """The process answers."""
     return jsonify(status="ok", version=current_app.config["VERSION"])
 
 
 @bp.get("/readyz")
+@public
 def readyz() -> tuple[Response, int]:
     """The database, Redis and the scheduler answer; each fault is named."""
     checks = {"database": _database(), "redis": _redis(), "scheduler": _scheduler()}
@@ -31,6 +34,7 @@ def readyz() -> tuple[Response, int]:
 
 
 @bp.get("/metrics")
+@public
 def metrics() -> Response:
     """Counts of orders by state and of runs by state, for Prometheus."""
     registry = CollectorRegistry()

@@ -1,0 +1,101 @@
+"""Forms of the accounts area."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wtforms import SelectField, StringField
+from wtforms.validators import Length
+
+from connector.domain.policies import ORDER, SYNCHRONIZATION
+from connector.models.account import PRODUCTION, SANDBOX, Account
+from connector.services import magento, policies
+from connector.services.accounts import COUNTRIES, Choice
+from connector.services.accounts.editing import store_views
+from connector.web.forms import Form, Required
+
+#: A030: the language of category names, attributes and alerts.
+LOCALES = (
+    ("", "That of the shop"),
+    ("en-GB", "English (UK)"),
+    ("en-US", "English (US)"),
+    ("de-DE", "Deutsch"),
+    ("es-ES", "Español"),
+    ("fr-FR", "Français"),
+    ("it-IT", "Italiano"),
+    ("id-ID", "Bahasa Indonesia"),
+    ("ja-JP", "日本語"),
+    ("pt-BR", "Português (Brasil)"),
+    ("th-TH", "ไทย"),
+    ("vi-VN", "Tiếng Việt"),
+)
+
+
+def _views() -> list[tuple[str, str]]:
+    """Store views of the live and of the practice store, each once."""
+    found: dict[str, str] = {}
+    for environment in (PRODUCTION, SANDBOX):
+        store = magento.connection(environment)
+        found |= {code: label for code, label in store_views(store.id if store else None) if code not in found}
+    return list(found.items())
+
+
+def _policy_choices(kind: str) -> Any:
+    return lambda: [(str(row.id), f"{row.title}{'' if row.valid else ' (not valid yet)'}") for row in policies.of_kind(kind)]
+
+
+class EditAccountForm(Form):
+    title = StringField("Title", [Required(), Length(max=120)], description="Your own name for it, such as Tiktok_US.")
+    store_view = SelectField("Store View", choices=_views, description="Where orders are created, and which language is read.")
+    locale = SelectField("Locale", choices=LOCALES, description="Language of category names, attributes and alerts.")
+    sync_policy_id = SelectField("Synchronization Policy", choices=_policy_choices(SYNCHRONIZATION))
+    order_policy_id = SelectField("Order Policy", choices=_policy_choices(ORDER))
+
+    def choice(self, account: Account) -> Choice:
+        return _choice(self, account.environment, account.country)
+
+
+class NewAccountForm(EditAccountForm):
+    environment = SelectField(
+        "Environment",
+        choices=[(PRODUCTION, "Production"), (SANDBOX, "Sandbox (practice shop)")],
+        default=PRODUCTION,
+        description="Sandbox works with the built-in practice shop and can reach nothing else.",
+    )
+    country = SelectField(
+        "Country",
+        [Required()],
+        choices=[("", "Choose a country"), *COUNTRIES.items()],
+        description="Where the seller account is registered. It cannot be changed after saving.",
+    )
+    field_order = ("title", "environment", "country", "store_view", "locale", "sync_policy_id", "order_policy_id")
+
+    def new_choice(self) -> Choice:
+        return _choice(self, self.environment.data, self.country.data)
+
+
+def _choice(form: EditAccountForm, environment: str, country: str) -> Choice:
+    store = magento.connection(environment)
+    return Choice(
+        title=form.title.data or "",
+        country=country,
+        environment=environment,
+        store_view=form.store_view.data or "all",
+        locale=form.locale.data or None,
+        magento_id=store.id if store else None,
+        order_policy_id=int(form.order_policy_id.data) if form.order_policy_id.data else None,
+        sync_policy_id=int(form.sync_policy_id.data) if form.sync_policy_id.data else None,
+    )
+
+
+def filled(account: Account) -> dict[str, Any]:
+    """An account's values as its form shows them."""
+    return {
+        "title": account.title,
+        "store_view": account.store_view,
+        "locale": account.locale or "",
+        "sync_policy_id": str(account.sync_policy_id or ""),
+        "order_policy_id": str(account.order_policy_id or ""),
+        "environment": account.environment,
+        "country": account.country,
+    }

@@ -1,0 +1,5 @@
+"""Today: what needs attention first."""
+
+from connector.blueprints.home.views import bp
+
+__all__ = ["bp"]

@@ -1,0 +1,82 @@
+"""Home, "Today": what needs attention by deadline, failures by cause with their one fix, then the figures (product.md 12)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from connector.core.db import db
+from connector.core.errors import DomainError
+from connector.models.account import Account, MagentoConnection
+from connector.services import accounts, events, figures, schedules
+from connector.services.orders import causes, flags
+from connector.services.orders.providers import known_providers
+from connector.web.auth import requires
+from connector.web.filters import user_zone
+from connector.web.htmx import go_to, toast
+from connector.web.layout import Banner, banner_provider
+
+bp = Blueprint("home", __name__)
+
+
+@banner_provider
+def alerts() -> list[Banner]:
+    """What every page must say: lost authorisations, a silent scheduler, tasks that missed two periods (product.md 5)."""
+    found = []
+    for account in db.session.query(Account).filter(Account.active, Account.auth_state.in_(("expired", "revoked"))):
+        found.append(
+            Banner(
+                "danger", f"Authorisation expired: {account.title}", account.auth_message or "Its work is paused and goes on by itself afterwards.", "Re-authorise",
+                url_for("accounts.edit", account_id=account.id) if "accounts.edit" in _views() else "",
+            )
+        )  # fmt: skip
+    if schedules.scheduler_silent_for() is not None and db.session.query(Account.id).first():
+        found.append(Banner("danger", "The scheduler is silent", "Nothing is imported or sent by itself. Restart the product, or the connector-scheduler service."))
+    elif missed := schedules.missed():
+        names = ", ".join(sorted({f"{one.kind} of {one.account.title}" if one.account else one.kind for one in missed})[:3])
+        found.append(Banner("warning", "Scheduled work is late", f"{names} missed two of its periods.", "Open the schedule", url_for("queue.schedule")))
+    return found
+
+
+def _views() -> dict[str, object]:
+    from flask import current_app
+
+    return dict(current_app.view_functions)
+
+
+@bp.get("/")
+@requires("home.read")
+def index() -> str:
+    return render_template("home/index.html", **_facts())
+
+
+@bp.get("/today")
+@requires("home.read")
+def board() -> str:
+    """The board alone, for live pages."""
+    return render_template("home/_board.html", **_facts())
+
+
+def _facts() -> dict[str, object]:
+    groups = causes.groups()
+    return {
+        "attention": flags.attention(),
+        "causes": groups,
+        "carriers": {group.account_id: [one.name for one in known_providers(group.account_id)] for group in groups if group.fix == causes.MAP_CARRIER},
+        "figures": figures.last_days(user_zone()),
+        "accounts": accounts.listed(),
+        "has_store": db.session.query(MagentoConnection.id).first() is not None,
+    }
+
+
+@bp.post("/causes/heal")
+@requires("orders.write")
+def heal() -> Response:
+    """The one fix of a group of failures; every member is tried again as one run (fix once, heal all)."""
+    try:
+        healed = causes.heal(request.form.get("key", ""), actor=events.actor_now.get(), answer=request.form.get("answer", "").strip())
+    except DomainError as error:
+        toast(str(error), "danger")
+        return go_to(url_for("home.index"))
+    toast(healed.message)
+    return go_to(url_for("queue.run", run_id=healed.run_ids[0]) if len(healed.run_ids) == 1 else url_for("home.index"))

@@ -1,0 +1,151 @@
+"""Orders: the grid, one order, its raw data, its items, notes (A179-A204)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, abort, make_response, render_template, request, url_for
+from sqlalchemy import select
+from werkzeug.wrappers import Response as AnyResponse
+
+from connector.blueprints.orders.forms import NoteForm, RejectForm
+from connector.core.clock import utcnow
+from connector.core.db import db, unit_of_work
+from connector.grids.orders import STATE_LABELS, STATUS_LABELS, orders_grid
+from connector.models.order import Cancellation, MagentoOrderIntent, Order, OrderLine, OrderPayload, Reservation, Shipment
+from connector.models.trace import ApiCall, Decision, Event
+from connector.services import connections, events
+from connector.services.orders import reject, ship
+from connector.services.recording import mask
+from connector.web.auth import can, requires
+from connector.web.forms import render_form
+from connector.web.grids import grid_routes
+from connector.web.htmx import go_to, toast, wants_partial
+
+bp = Blueprint("orders", __name__, url_prefix="/orders")
+
+ORDERS = orders_grid(RejectForm)
+grid_routes(bp, ORDERS, "orders/index.html")
+
+
+def find(order_id: int) -> Order:
+    found = db.session.get(Order, order_id)
+    if found is None:
+        abort(404)
+    return found
+
+
+@bp.app_template_global("shop_clock")
+def shop_clock(offset_seconds: float | None) -> datetime:
+    """A shop's present time, for deadlines in a grid's row."""
+    return utcnow() + timedelta(seconds=offset_seconds or 0)
+
+
+@bp.get("/<int:order_id>")
+@requires("orders.read")
+def order(order_id: int) -> str:
+    """Order & Account Information (A202, A203) with packages, timeline, decisions, calls and notes."""
+    found = find(order_id)
+    revealed = request.args.get("reveal") == "1" and can("orders.write")
+    if revealed:
+        with unit_of_work():
+            events.record("order.revealed", "order", order_id, "Buyer data shown", account_id=found.account_id)
+    return render_template("orders/order.html", **_facts(found, revealed), note=NoteForm())
+
+
+def _facts(found: Order, revealed: bool) -> dict[str, Any]:
+    payload = db.session.get(OrderPayload, found.id)
+    address = (payload.address if payload else None) or {}
+    about = (Event.subject_type == "order", Event.subject_id == str(found.id))
+    return {
+        "order": found,
+        "account": found.account,
+        "now": connections.shop_now(found.account),
+        "lines": db.session.scalars(select(OrderLine).where(OrderLine.order_id == found.id).order_by(OrderLine.id)).all(),
+        "parcels": db.session.scalars(select(Shipment).where(Shipment.order_id == found.id).order_by(Shipment.id)).all(),
+        "cancellations": db.session.scalars(select(Cancellation).where(Cancellation.order_id == found.id).order_by(Cancellation.id)).all(),
+        "reservations": db.session.scalars(select(Reservation).where(Reservation.order_id == found.id).order_by(Reservation.id)).all(),
+        "intent": db.session.get(MagentoOrderIntent, found.id),
+        "timeline": db.session.scalars(select(Event).where(*about).order_by(Event.id.desc()).limit(100)).all(),
+        "decisions": db.session.scalars(select(Decision).where(Decision.subject_type == "order", Decision.subject_id == str(found.id)).order_by(Decision.id.desc()).limit(5)).all(),
+        "calls": db.session.execute(
+            select(ApiCall.id, ApiCall.at, ApiCall.system, ApiCall.operation, ApiCall.status, ApiCall.failed, ApiCall.milliseconds, ApiCall.error)
+            .where(ApiCall.order_id == found.id).order_by(ApiCall.id.desc()).limit(50)
+        ).all(),
+        "buyer": buyer(payload, address, revealed),
+        "payment": (payload.body.get("payment") if payload else None) or {},
+        "payment_method": payload.body.get("payment_method_name", "") if payload else "",
+        "buyer_message": (payload.body.get("buyer_message") or "") if payload and revealed else "",
+        "revealed": revealed,
+        "status_label": STATUS_LABELS.get(found.remote_status),
+        "state_label": STATE_LABELS.get(found.state),
+        "ship_refusal": ship.why_not(found),
+        "can_reject": found.remote_status in reject.REJECTABLE,
+    }  # fmt: skip
+
+
+def buyer(payload: OrderPayload | None, address: dict[str, Any], revealed: bool) -> dict[str, Any]:
+    """Name, e-mail and address as lines of text; masked until a person who may asks to see them (product rule 12)."""
+    name = (payload.buyer_name if payload else "") or address.get("name") or ""
+    email = (payload.buyer_email if payload else "") or ""
+    lines = [
+        address.get("name", ""), address.get("address_line1", ""), address.get("address_line2", ""), address.get("address_line3", ""),
+        " ".join(part for part in (address.get("postal_code", ""), address.get("post_town", "")) if part), address.get("region_code", ""), address.get("phone_number", ""),
+    ]  # fmt: skip
+    lines = [line for line in lines if line]
+    if revealed:
+        return {"name": name, "email": email, "address": lines}
+    return {"name": _hide(name), "email": _hide(email), "address": [_hide(line) for line in lines]}
+
+
+def _hide(text: str) -> str:
+    return f"{text[:1]}{'•' * min(8, max(3, len(text) - 1))}" if text else ""
+
+
+@bp.get("/<int:order_id>/data")
+@requires("orders.read")
+def data(order_id: int) -> Response:
+    """The order as TikTok sent it (A200); buyer data masked unless revealed."""
+    found = find(order_id)
+    payload = db.session.get(OrderPayload, order_id)
+    text = orjson.dumps(payload.body, option=orjson.OPT_INDENT_2).decode() if payload else "{}"
+    if not (request.args.get("reveal") == "1" and can("orders.write")):
+        text = mask(text, operation="order", system="tiktok")
+    template = "orders/_data.html" if wants_partial() else "orders/data.html"
+    return make_response(render_template(template, order=found, text=text))
+
+
+@bp.get("/<int:order_id>/items")
+@requires("orders.read")
+def items(order_id: int) -> Response:
+    """View Items (A201): name, variant, SKU, quantity, price, discount."""
+    found = find(order_id)
+    lines = db.session.scalars(select(OrderLine).where(OrderLine.order_id == order_id).order_by(OrderLine.id)).all()
+    template = "orders/_items.html" if wants_partial() else "orders/items.html"
+    return make_response(render_template(template, order=found, groups=grouped(lines)))
+
+
+@bp.app_template_global("group_lines")
+def grouped(lines: Any) -> list[dict[str, Any]]:
+    """Units of the same SKU, price and status as one row with a quantity."""
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for line in lines:
+        key = (line.seller_sku, line.sale_price, line.original_price, line.remote_status, line.tracking_number)
+        row = rows.setdefault(key, {"line": line, "quantity": 0})
+        row["quantity"] += 1
+    return list(rows.values())
+
+
+@bp.post("/<int:order_id>/notes")
+@requires("orders.write")
+def add_note(order_id: int) -> AnyResponse:
+    found = find(order_id)
+    form = NoteForm()
+    if form.validate_on_submit():
+        with unit_of_work():
+            events.record("note", "order", order_id, form.text.data, account_id=found.account_id)
+        toast("Note added.")
+        return go_to(url_for("orders.order", order_id=order_id, _anchor="notes"))
+    return render_form("orders/order.html", form=form, note=form, **_facts(found, False))

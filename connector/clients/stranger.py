@@ -1,0 +1,27 @@
+"""What a site shows to a stranger: no credentials are sent."""
+
+from __future__ import annotations
+
+import re
+
+import requests
+
+TIMEOUTS = (3.05, 10.0)
+
+
+def status(url: str) -> int | str:
+    """The HTTP status of the page, or in words why there is none."""
+    try:
+        return requests.get(url, timeout=TIMEOUTS, allow_redirects=False).status_code
+    except requests.RequestException as fault:
+        return f"cannot be reached ({type(fault).__name__})"
+
+
+def magento_version(base_url: str) -> str:
+    """What the store tells everybody about its version ("Magento/2.4 (Community)"); empty when it hides it, as many do."""
+    try:
+        answer = requests.get(f"{base_url}/magento_version", timeout=TIMEOUTS, allow_redirects=False)
+    except requests.RequestException:
+        return ""
+    text = answer.text.strip()
+    return text if answer.status_code == 200 and re.fullmatch(r"Magento/[\w.]+ \([\w ]+\)", text) else ""

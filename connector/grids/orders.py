@@ -1,0 +1,284 @@
+"""The orders grid (A179-A212, A226-A241): the central workspace for all TikTok orders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select, true
+
+from connector.core import crypto
+from connector.core.db import db, unit_of_work
+from connector.domain import tiktok_order as tiktok
+from connector.grids import Action, Choices, Column, DateRange, Empty, Flag, Grid, Join, Label, NumberRange, Preview, Result, Tab, Text
+from connector.grids.activity import account_choices
+from connector.models.account import Account
+from connector.models.order import CANCELLED, CREATED, CREATING, FAILED, HELD, READY, REVIEW, SKIPPED, STORED, BuyerToken, Order, OrderLine, Shipment
+from connector.services import events, runs
+from connector.services.orders import create, refresh, reject, ship
+from connector.services.orders.ship import CANNOT, FORM, LABEL
+
+_TONES = {
+    tiktok.UNPAID: "neutral",
+    tiktok.ON_HOLD: "warning",
+    tiktok.AWAITING_SHIPMENT: "progress",
+    tiktok.PARTIALLY_SHIPPING: "progress",
+    tiktok.AWAITING_COLLECTION: "info",
+    tiktok.IN_TRANSIT: "info",
+    tiktok.DELIVERED: "success",
+    tiktok.COMPLETED: "success",
+    tiktok.CANCELLED: "neutral",
+}
+STATUS_LABELS = {status: Label(text, _TONES[status]) for status, text in tiktok.LABELS.items()}
+STATE_LABELS = {
+    STORED: Label("Stored", "neutral"),
+    REVIEW: Label("Ready for review", "warning"),
+    HELD: Label("On hold", "warning"),
+    READY: Label("To be created", "progress"),
+    CREATING: Label("Being created", "progress"),
+    CREATED: Label("In Magento", "success"),
+    SKIPPED: Label("Skipped", "neutral"),
+    FAILED: Label("Failed", "danger"),
+    CANCELLED: Label("Cancelled before creation", "neutral"),
+}
+
+
+# --- search (A188) --------------------------------------------------------------------------------------------------------------------------
+
+
+def search(statement: Select[Any], words: str) -> Select[Any]:
+    """TikTok id, Magento number, tracking number and SKU by equality; a buyer by whole words; a product name by substring.
+
+    Numbers are looked up by their indexes first: a pasted order number must never scan the table.
+    """
+    words = words.strip()
+    lines = select(OrderLine.order_id)
+    found: list[ColumnElement[bool]] = [
+        Order.number == words,
+        Order.magento_number == words,
+        Order.tracking_number == words,
+        Order.id.in_(lines.where(or_(OrderLine.seller_sku == words, OrderLine.tracking_number == words))),
+        Order.id.in_(select(Shipment.order_id).where(Shipment.tracking_number == words)),
+    ]
+    if words.isdigit() and len(words) > 9:
+        return statement.where(or_(*found))
+    tokens = [crypto.vault().blind_index(word) for word in words.split()]
+    buyer: ColumnElement[bool] = and_(true(), *(Order.id.in_(select(BuyerToken.order_id).where(BuyerToken.token == token)) for token in tokens)) if tokens else false()
+    found.append(buyer)
+    if len(words) >= 3:
+        found.append(Order.id.in_(lines.where(or_(OrderLine.name.icontains(words, autoescape=True), OrderLine.seller_sku.icontains(words, autoescape=True)))))
+        found.append(Order.account_id.in_(select(Account.id).where(Account.title.icontains(words, autoescape=True))))
+    return statement.where(or_(*found))
+
+
+# --- filters (A189, A211) -------------------------------------------------------------------------------------------------------------------
+
+SHIPMENTS = {"none": "No parcel", "open": "Parcel to send", "waiting": "Waits for a carrier", "sent": "Sent to TikTok", "failed": "Refused by TikTok"}
+CANCELLATIONS = {"requested": "Requested by the buyer", "cancelled": "Cancelled", "tag": "Cancelled after shipping"}
+
+
+def _has_parcel(*states: str) -> ColumnElement[bool]:
+    clause = Shipment.order_id == Order.id
+    return exists().where(and_(clause, Shipment.state.in_(states)) if states else clause)
+
+
+def _shipment(values: Sequence[str]) -> ColumnElement[bool]:
+    clauses = {
+        "none": ~_has_parcel(),
+        "open": _has_parcel("pending", "sending", "waiting_tracking"),
+        "waiting": _has_parcel("waiting_carrier"),
+        "sent": _has_parcel("delivered"),
+        "failed": _has_parcel("failed"),
+    }
+    return or_(*(clauses[value] for value in values))
+
+
+def _cancellation(values: Sequence[str]) -> ColumnElement[bool]:
+    clauses = {"requested": Order.cancel_requested.is_(True), "cancelled": Order.remote_status == tiktok.CANCELLED, "tag": Order.tag == "cancel after shipped"}
+    return or_(*(clauses[value] for value in values))
+
+
+class PackageId(Text):
+    """Orders with a line in this package."""
+
+    def clause(self, value: str, tz: ZoneInfo) -> ColumnElement[bool]:
+        return Order.id.in_(select(OrderLine.order_id).where(super().clause(value, tz)))
+
+
+# --- actions --------------------------------------------------------------------------------------------------------------------------------
+
+
+def _many(ids: Sequence[Any]) -> list[int]:
+    return [int(one) for one in ids]
+
+
+def _orders(count: int) -> str:
+    return f"{count} order{'' if count == 1 else 's'}"
+
+
+def _one_run(submitted: Sequence[Any]) -> int | None:
+    return submitted[0].run_id if len(submitted) == 1 else None
+
+
+def _preview_create(ids: Sequence[Any]) -> list[Preview]:
+    numbers = dict(db.session.execute(select(Order.id, Order.number).where(Order.id.in_(_many(ids)))).all())
+    answers = []
+    for order_id, verdict in create.preview(_many(ids), by_hand=True).items():
+        why = verdict.failing
+        answers.append(Preview(order_id, numbers[order_id], verdict.allowed, f"{why.message} {why.remedy}" if why else " ".join(verdict.warnings)))
+    return answers
+
+
+def _create(ids: Sequence[Any], form: Any) -> Result:
+    by_account: dict[int, list[tuple[str, str]]] = {}
+    for row in db.session.execute(select(Order.id, Order.number, Order.account_id).where(Order.id.in_(_many(ids))).order_by(Order.id)):
+        by_account.setdefault(row.account_id, []).append((str(row.id), row.number))
+    with unit_of_work():
+        submitted = [
+            runs.submit("orders.create", account_id=account_id, args={"by_hand": True}, items=items, started_by=events.actor_now.get()) for account_id, items in by_account.items()
+        ]
+    return Result(f"Creating {_orders(len(ids))} in Magento.", run_id=_one_run(submitted), url="/queue/")
+
+
+def _preview_ship(ids: Sequence[Any]) -> list[Preview]:
+    answers = []
+    for one in ship.preview(_many(ids)):
+        why = one.why_not
+        reason = f"{why['message']} {why['remedy']}" if why else "Print TikTok's label on the order's page." if one.kind == LABEL else ""
+        answers.append(Preview(one.order_id, one.number, one.kind not in (CANNOT, LABEL), reason))
+    return answers
+
+
+def _ship(ids: Sequence[Any], form: Any) -> Result:
+    previews = ship.preview(_many(ids))
+    if any(one.kind == FORM for one in previews):
+        wanted = urlencode([("order", one.order_id) for one in previews])
+        return Result("Enter carrier and tracking number where Magento has none.", url=f"/orders/ship?{wanted}", tone="info")
+    submitted = ship.submit(_many(ids), started_by=events.actor_now.get())
+    return Result(f"Shipping {_orders(len(ids))}.", run_id=_one_run(submitted), url="/queue/")
+
+
+def _preview_reject(ids: Sequence[Any]) -> list[Preview]:
+    answers = []
+    for one in reject.preview(_many(ids)):
+        why = one.why_not
+        answers.append(Preview(one.order_id, one.number, one.possible, f"{why['message']} {why['remedy']}" if why else one.effect))
+    return answers
+
+
+def _reject(ids: Sequence[Any], form: Any) -> Result:
+    submitted = reject.submit(_many(ids), form.reason.data, started_by=events.actor_now.get())
+    return Result(f"Rejecting {_orders(len(ids))}.", run_id=_one_run(submitted), url="/queue/")
+
+
+def _preview_sync(ids: Sequence[Any]) -> list[Preview]:
+    return [Preview(one.order_id, one.number, True) for one in reject.preview(_many(ids))]
+
+
+def _sync(ids: Sequence[Any], form: Any) -> Result:
+    submitted = refresh.sync_status(_many(ids), started_by=events.actor_now.get())
+    return Result(f"Reading {_orders(len(ids))} again from TikTok.", run_id=_one_run(submitted), url="/queue/")
+
+
+def orders_grid(reject_form: type[Any]) -> Grid:
+    """The grid; the form of the reject action comes from the blueprint (forms are the web's)."""
+    return Grid(
+        key="orders",
+        title="Orders",
+        noun="order",
+        permission="orders.read",
+        model=Order,
+        pk=Order.id,
+        joins=(Join(Account, Account.id == Order.account_id),),
+        columns=(
+            Column(key="number", label="Marketplace Order ID", expr=Order.number, cell="link", sort=Order.number),
+            Column(key="account", label="Account ID", expr=Account.title, sort=False),
+            Column(key="magento_number", label="Sales Order Increment ID", expr=Order.magento_number, cell="mono", sort=Order.magento_number),
+            Column(
+                key="remote_status", label="Marketplace Order Status", expr=Order.remote_status, cell="order_status", labels=STATUS_LABELS, sort=False,
+                also={"cancel_reason": Order.cancel_reason, "cancelled_by": Order.cancelled_by, "cancel_requested": Order.cancel_requested, "tag": Order.tag},
+            ),
+            Column(key="state", label="Import state", expr=Order.state, cell="state", labels=STATE_LABELS, sort=Order.state),
+            Column(key="magento_status", label="Order Status", expr=Order.magento_status, sort=False),
+            Column(
+                key="failure", label="Reason for Order Failure", expr=Order.failure_code, cell="order_failure", sort=False,
+                also={"failure_message": Order.failure_message, "failure_remedy": Order.failure_remedy, "warning": Order.warning},
+                export=lambda value, row: row["failure_message"] or "",
+            ),
+            Column(key="total", label="Grand Total", expr=Order.total, cell="money", align="end", sort=Order.total, also={"currency": Order.currency}),
+            Column(
+                key="total_base", label="Grand Total (Base)", expr=Order.total_base, cell="base_money", align="end", sort=False, default=False,
+                also={"base_currency": Order.base_currency},
+            ),
+            Column(key="ship_by_at", label="Ship by", expr=Order.ship_by_at, cell="ship_by", sort=Order.ship_by_at, also={"offset": Account.clock_offset_seconds, "status_now": Order.remote_status}),
+            Column(key="placed_at", label="Order Placed On", expr=Order.placed_at, cell="when", sort=Order.placed_at),
+            Column(key="created_at", label="Order Created On", expr=Order.created_at, cell="when", sort=False, default=False),
+            Column(key="remote_updated_at", label="Order Updated On", expr=Order.remote_updated_at, cell="when", sort=False, default=False),
+            Column(key="data", label="Order Data", expr=Order.id, cell="order_data", sort=False, export=lambda value, row: ""),
+            Column(key="items", label="Ordered Items", expr=Order.item_count, cell="order_items", sort=False),
+            Column(key="tracking_number", label="Tracking number", expr=Order.tracking_number, cell="mono", sort=False, default=False),
+            Column(key="fulfillment_type", label="Fulfilment", expr=Order.fulfillment_type, sort=False, default=False, labels=FULFILMENT),
+            Column(key="hold_until", label="Hold ends", expr=Order.hold_until, cell="when", sort=False, default=False),
+        ),
+        filters=(
+            Choices("account", "Account View", Order.account_id, account_choices, pinned=True),
+            Choices("status", "Marketplace status", Order.remote_status, {status: label.text for status, label in STATUS_LABELS.items()}),
+            Choices("state", "Import state", Order.state, {state: label.text for state, label in STATE_LABELS.items()}),
+            DateRange("placed", "Placed", Order.placed_at),
+            DateRange("imported", "Imported", Order.created_at),
+            DateRange("ship_by", "Ship by", Order.ship_by_at),
+            Choices("shipment", "Shipment", _shipment, SHIPMENTS),
+            Choices("cancellation", "Cancellation", _cancellation, CANCELLATIONS),
+            Flag("errors", "With an error", Order.failure_code.is_not(None)),
+            Text("cause", "Cause code", Order.failure_code),
+            Choices("fulfilment", "Fulfilment", Order.fulfillment_type, FULFILMENT),
+            NumberRange("total", "Total", Order.total),
+            PackageId("package", "Package id", OrderLine.package_id, mode="equals"),
+        ),
+        tabs=(
+            Tab("all", "All"),
+            *(Tab(status.lower(), STATUS_LABELS[status].text, Order.remote_status == status, STATUS_LABELS[status].tone) for status in _TABS),
+            Tab("error", "Error", Order.failure_code.is_not(None), "danger"),
+        ),
+        search=search,
+        search_hint="Order, tracking number, SKU, product or buyer",
+        default_sort="-placed_at",
+        actions=(
+            Action(
+                key="create", label="Create Sales Order", icon="plus", permission="orders.write", preview=_preview_create, submit=_create,
+                help="Are you sure you want to import these orders? They become sales orders in Magento.", visible=lambda row: row["raw_state"] != CREATED,
+            ),
+            Action(
+                key="ship", label="Ship", icon="truck-delivery", permission="orders.write", preview=_preview_ship, submit=_ship,
+                help="Orders with a Magento shipment use its tracking number; for the others you enter one.", visible=_shippable,
+            ),
+            Action(
+                key="reject", label="Reject", icon="ban", permission="orders.write", preview=_preview_reject, submit=_reject, danger=True, form_class=reject_form,
+                help="TikTok cancels the orders for the reason you give; Magento orders that exist are cancelled too.", visible=lambda row: row["raw_status"] in reject.REJECTABLE,
+            ),
+            Action(
+                key="sync", label="Sync Status", icon="refresh", permission="orders.write", preview=_preview_sync, submit=_sync,
+                help="Reads the orders again from TikTok: shipped elsewhere, cancelled, changed.",
+            ),
+        ),
+        always={"raw_status": Order.remote_status, "raw_state": Order.state},
+        row_label="number",
+        row_url=lambda row: f"/orders/{row['pk']}",
+        cells="orders/_cells.html",
+        events=("orders:changed",),
+        empty=Empty("No orders yet", "Orders appear here within a minute of the first import.", "Import orders", "orders.import_form"),
+    )  # fmt: skip
+
+
+FULFILMENT = {"FULFILLMENT_BY_SELLER": "By seller", "FULFILLMENT_BY_TIKTOK": "By TikTok"}
+_TABS = (
+    tiktok.ON_HOLD, tiktok.AWAITING_SHIPMENT, tiktok.AWAITING_COLLECTION, tiktok.IN_TRANSIT, tiktok.DELIVERED, tiktok.COMPLETED, tiktok.CANCELLED,
+)  # fmt: skip
+
+
+def _shippable(row: Mapping[str, Any]) -> bool:
+    return row["raw_status"] in (tiktok.AWAITING_SHIPMENT, tiktok.PARTIALLY_SHIPPING)
+
+

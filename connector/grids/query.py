@@ -1,0 +1,323 @@
+"""The one query behind every grid: Core columns only, keyset paging, capped counts.
+
+Page *numbers* use OFFSET and stop at the 10,000th row; the "next" link carries the last row's sort values instead and is equally fast
+at any depth. NULLs sort where the database puts them by itself (SQLite first, PostgreSQL last), so that indexes stay usable.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Select, and_, false, func, literal, literal_column, or_, select, tuple_
+from sqlalchemy.exc import StatementError
+from sqlalchemy.sql import ClauseElement, visitors
+
+from connector.core.db import db
+from connector.grids.filters import contains_any
+from connector.grids.grid import BULK_LIMIT, Column, Grid
+from connector.grids.state import GridState
+
+COUNT_CAP = 10_001
+TAB_COUNT_CAP = 1_001
+COUNT_SECONDS = 15
+LAST_NUMBERED_ROW = 10_000
+
+
+@dataclass(frozen=True)
+class TabCount:
+    key: str
+    label: str
+    tone: str
+    count: int
+    capped: bool
+    url: str
+    current: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of rows (mappings by column key, plus ``pk``), and everything the pager, the tabs and the bulk bar need."""
+
+    grid: Grid
+    state: GridState
+    rows: Sequence[Mapping[str, Any]]
+    total: int
+    capped: bool
+    next_url: str
+    previous_url: str
+    tabs: tuple[TabCount, ...]
+
+    @property
+    def count_words(self) -> str:
+        return self.grid.count_words(self.total, capped=self.capped)
+
+    @property
+    def matching_words(self) -> str:
+        return f"{self.total - 1:,}+" if self.capped else f"{self.total:,}"
+
+    @property
+    def last_page(self) -> int:
+        return max(1, -(-min(self.total, LAST_NUMBERED_ROW) // self.state.per_page))
+
+    @property
+    def numbers(self) -> list[int | None]:
+        """Page numbers to offer, None for a gap."""
+        near = {1, self.last_page, *range(self.state.page - 2, self.state.page + 3)}
+        numbers: list[int | None] = []
+        for number in sorted(n for n in near if 1 <= n <= self.last_page):
+            if numbers and numbers[-1] is not None and number - numbers[-1] > 1:
+                numbers.append(None)
+            numbers.append(number)
+        return numbers
+
+    @property
+    def ids(self) -> list[Any]:
+        return [row["pk"] for row in self.rows]
+
+
+def run(grid: Grid, state: GridState, scope: Any = None) -> Page:
+    """The page ``state`` asks for, within ``scope``."""
+    try:
+        rows, more = _fetch(grid, state, scope)
+    except StatementError:
+        if not (state.after or state.before):
+            raise
+        db.session.rollback()  # a hand-made cursor whose values do not fit the column: begin at the first page
+        state = GridState.parse(grid, _NoArgs(state), path=state.path, tz=state.tz, preferred_columns=state.default_columns)
+        rows, more = _fetch(grid, state, scope)
+    first_page = state.page == 1 and not state.after and not state.before
+    if first_page and not more:
+        total = len(rows)
+    else:
+        total = _count(grid, state, scope)
+    sort = _sort_column(grid, state)
+    forward = more if not state.before else True
+    backward = state.page > 1 or bool(state.after) if not state.before else more
+    next_url = previous_url = ""
+    if rows and forward:
+        next_url = state.url(page=state.page + 1, after=_encode(sort, rows[-1]))
+    if rows and backward:
+        previous_url = _previous_url(state, sort, rows[0])
+    return Page(grid, state, rows, total, total >= COUNT_CAP, next_url, previous_url, _tabs(grid, state, scope))
+
+
+def _previous_url(state: GridState, sort: Column, row: Mapping[str, Any]) -> str:
+    if state.page <= 2:
+        return state.url(page=None)
+    return state.url(page=state.page - 1, before=_encode(sort, row))
+
+
+class _NoArgs:
+    """The same state's parameters without its cursor, for reading it again."""
+
+    def __init__(self, state: GridState) -> None:
+        self.pairs = state.params(paging=False)
+
+    def getlist(self, key: str) -> list[str]:
+        return [value for name, value in self.pairs if name == key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return next(iter(self.getlist(key)), default)
+
+
+def _sort_column(grid: Grid, state: GridState) -> Column:
+    column = grid.sortable(state.sort)
+    assert column is not None, "GridState.parse only lets sortable columns through"
+    return column
+
+
+def _fetch(grid: Grid, state: GridState, scope: Any) -> tuple[Sequence[Mapping[str, Any]], bool]:
+    """Rows of the page and whether there are more in the direction we read."""
+    sort = _sort_column(grid, state)
+    backwards = bool(state.before)
+    stmt = _ordered(_rows(grid, state, scope, state.visible), grid, sort, state.descending != backwards)
+    cursor = _decode(sort, state.after or state.before)
+    if cursor is not None:
+        stmt = stmt.where(_beyond(grid, sort, cursor, descending=state.descending != backwards))
+    elif state.page > 1:
+        stmt = stmt.offset(min((state.page - 1) * state.per_page, LAST_NUMBERED_ROW))
+    result = db.session.execute(stmt.limit(state.per_page + 1))
+    names = tuple(result.keys())
+    rows = [dict(zip(names, row, strict=True)) for row in result]
+    more = len(rows) > state.per_page
+    rows = rows[: state.per_page]
+    return (rows[::-1] if backwards else rows), more
+
+
+def _rows(grid: Grid, state: GridState, scope: Any, columns: Sequence[Column]) -> Select[Any]:
+    wanted: dict[str, Any] = {"pk": grid.pk, "_sort": _sort_column(grid, state).sort_expr, **grid.always}
+    label = grid.column(grid.label_key)
+    for column in [*columns, *([label] if label else [])]:
+        wanted[column.key] = column.expr
+        wanted.update(column.also)
+    return _select(grid, state, scope, wanted)
+
+
+def _select(
+    grid: Grid, state: GridState, scope: Any, wanted: Mapping[str, Any], *, extra: Sequence[Any] = (), tab: bool = True, narrow: bool = True
+) -> Select[Any]:
+    """The rows the state lets through. ``tab`` and ``narrow`` off leave the tab, and everything but pinned filters, out."""
+    clauses = [*grid.where(scope), *extra]
+    chosen = grid.tab(state.tab) if tab else None
+    if chosen is not None and chosen.clause is not None:
+        clauses.append(chosen.clause)
+    for each in grid.filters:
+        if each.key in state.values and (narrow or each.pinned):
+            clauses.append(each.clause(state.values[each.key], state.tz))
+    if state.q and narrow and not callable(grid.search):
+        clauses.append(contains_any(grid.search, state.q) if grid.search else false())
+    stmt = _bounded(grid, wanted, clauses)
+    return grid.search(stmt, state.q) if state.q and narrow and callable(grid.search) else stmt
+
+
+def _bounded(grid: Grid, wanted: Mapping[str, Any], clauses: Sequence[Any]) -> Select[Any]:
+    """SELECT of the wanted expressions, with those joins that something in it looks at."""
+    stmt = select(*(expr.label(name) for name, expr in wanted.items())).select_from(grid.model).where(*clauses)
+    needed = _tables([*wanted.values(), *clauses])
+    joins = []
+    for join in reversed(grid.joins):
+        if getattr(join.target, "__table__", join.target) in needed:
+            joins.append(join)
+            needed |= _tables([join.on])
+    for join in reversed(joins):
+        stmt = stmt.join(join.target, join.on, isouter=join.outer)
+    return stmt
+
+
+def _tables(clauses: Sequence[Any]) -> set[Any]:
+    found = set()
+    for clause in clauses:
+        element: ClauseElement = clause.__clause_element__() if hasattr(clause, "__clause_element__") else clause
+        found |= {part.table for part in visitors.iterate(element) if getattr(part, "table", None) is not None}  # type: ignore[attr-defined]
+    return found
+
+
+def _ordered(stmt: Select[Any], grid: Grid, sort: Column, descending: bool) -> Select[Any]:
+    """Always ends with the primary key, or pages would repeat rows."""
+    exprs = [sort.sort_expr, grid.pk]
+    return stmt.order_by(*(expr.desc() if descending else expr.asc() for expr in exprs))
+
+
+def _beyond(grid: Grid, sort: Column, cursor: tuple[Any, Any], *, descending: bool) -> Any:
+    expr, (value, pk) = sort.sort_expr, cursor
+    nulls_last = (db.engine.dialect.name == "sqlite") == descending
+    after_pk = grid.pk < pk if descending else grid.pk > pk
+    if value is None:
+        return and_(expr.is_(None), after_pk) if nulls_last else or_(and_(expr.is_(None), after_pk), expr.is_not(None))
+    left, right = tuple_(expr, grid.pk), tuple_(literal(value, expr.type), literal(pk, grid.pk.type))
+    beyond = left < right if descending else left > right
+    return or_(beyond, expr.is_(None)) if nulls_last and getattr(expr, "nullable", True) else beyond
+
+
+def _encode(sort: Column, row: Mapping[str, Any]) -> str:
+    value = row["_sort"]
+    if isinstance(value, datetime):
+        value = {"t": value.isoformat()}
+    elif isinstance(value, Decimal):
+        value = {"n": str(value)}
+    text = json.dumps([sort.key, value, row["pk"]], separators=(",", ":"), default=str)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decode(sort: Column, cursor: str) -> tuple[Any, Any] | None:
+    """The sort value and key a cursor stands for; None when it is empty, damaged or made for another sort."""
+    if not cursor:
+        return None
+    try:
+        key, value, pk = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if isinstance(value, dict):
+            value = datetime.fromisoformat(value["t"]) if "t" in value else Decimal(value["n"])
+    except (ValueError, TypeError, KeyError, ArithmeticError, binascii.Error):
+        return None
+    return (value, pk) if key == sort.key else None
+
+
+_counts: dict[Any, tuple[float, int]] = {}
+
+
+def forget_counts() -> None:
+    """Count afresh at the next page (counts are otherwise kept 15 seconds in this process)."""
+    _counts.clear()
+
+
+def _kept_count(key: tuple[Any, ...], ask: Callable[[], Select[Any]], cap: int) -> int:
+    """How many rows, but never counting past ``cap``; the same question within 15 seconds is answered from memory."""
+    key = (str(db.engine.url), *key)
+    now = time.monotonic()
+    known = _counts.get(key)
+    if known is None or now - known[0] > COUNT_SECONDS:
+        if len(_counts) > 2000:
+            _counts.clear()
+        inner = ask().with_only_columns(literal_column("1")).order_by(None).limit(cap).subquery()
+        known = _counts[key] = (now, db.session.execute(select(func.count()).select_from(inner)).scalar_one())
+    return known[1]
+
+
+def _question(grid: Grid, state: GridState, scope: Any, *, pinned_only: bool = False) -> tuple[Any, ...]:
+    """What a count depends on: the grid, who asks (``scope`` must tell itself apart by its repr), and what narrows."""
+    pinned = {each.key for each in grid.filters if each.pinned}
+    values = tuple((key, repr(value)) for key, value in state.values.items() if key in pinned or not pinned_only)
+    return (grid.key, repr(scope), state.tz.key, values, *(() if pinned_only else (state.q, state.tab)))
+
+
+def _count(grid: Grid, state: GridState, scope: Any) -> int:
+    return _kept_count(_question(grid, state, scope), lambda: _select(grid, state, scope, {"pk": grid.pk}), COUNT_CAP)
+
+
+def _tabs(grid: Grid, state: GridState, scope: Any) -> tuple[TabCount, ...]:
+    known = dict(grid.tab_counts(scope)) if grid.tabs and grid.tab_counts else {}
+    question = _question(grid, state, scope, pinned_only=True)
+    tabs = []
+    for tab in grid.tabs:
+        count, capped = known.get(tab.key), False
+        if count is None:
+
+            def ask(clause: Any = tab.clause) -> Select[Any]:
+                return _select(grid, state, scope, {"pk": grid.pk}, extra=() if clause is None else (clause,), tab=False, narrow=False)
+
+            count = _kept_count((*question, "tab", tab.key), ask, TAB_COUNT_CAP)
+            capped = count >= TAB_COUNT_CAP
+        first = tab.key == grid.tabs[0].key
+        tabs.append(
+            TabCount(tab.key, tab.label, tab.tone, count, capped, state.url(tab=None if first else tab.key), tab.key == state.tab)
+        )
+    return tuple(tabs)
+
+
+def matching_ids(grid: Grid, state: GridState, scope: Any = None, *, limit: int = BULK_LIMIT) -> list[Any]:
+    """The primary keys of every row the filters let through, in the grid's order, at most ``limit``."""
+    sort = _sort_column(grid, state)
+    stmt = _select(grid, state, scope, {"pk": grid.pk, "_sort": sort.sort_expr})
+    return [row.pk for row in db.session.execute(_ordered(stmt, grid, sort, state.descending).limit(limit))]
+
+
+def allowed_ids(grid: Grid, raw_ids: Sequence[str], scope: Any = None) -> list[Any]:
+    """Of the posted ids, those that exist within ``scope``, in the order they were posted."""
+    kind = grid.pk.type.python_type
+    wanted = []
+    for raw in dict.fromkeys(raw_ids):
+        try:
+            wanted.append(kind(raw))
+        except (TypeError, ValueError):
+            continue
+    found: set[Any] = set()
+    for start in range(0, len(wanted[:BULK_LIMIT]), 500):
+        stmt = _bounded(grid, {"pk": grid.pk}, [*grid.where(scope), grid.pk.in_(wanted[start : start + 500])])
+        found.update(db.session.scalars(stmt))
+    return [each for each in wanted if each in found]
+
+
+def stream(grid: Grid, state: GridState, scope: Any = None) -> Iterator[Mapping[str, Any]]:
+    """Every matching row of the current view, in its order, on a connection of its own, 500 at a time."""
+    sort = _sort_column(grid, state)
+    stmt = _ordered(_rows(grid, state, scope, state.visible), grid, sort, state.descending)
+    with db.engine.connect() as connection:
+        yield from connection.execution_options(yield_per=500).execute(stmt).mappings()

@@ -1,0 +1,63 @@
+"""Reason keys by market and status (TTS §5.6.10). Callers must take them from the eligibility answers, never from a list of their own."""
+
+from __future__ import annotations
+
+from .life import rules
+from .orderbook import Order
+
+BUYER_MISTAKE = "ecom_order_to_ship_canceled_reason_created_by_mistakes"
+BUYER_UNPAID = "ecom_order_unpaid_canceled_reason_created_by_mistakes"
+TEXTS = {
+    "out_of_stock": "Out of stock",
+    "wrong_price": "Pricing error",
+    "address_not_deliver": "Unable to deliver to the buyer's address",
+    "buyer_requested_cancellation": "The buyer asked for the cancellation",
+    "buyer_hasnt_paid_within_time_allowed": "The buyer has not paid in time",
+}
+
+
+def seller_cancel_reasons(order: Order) -> list[str]:
+    """What the seller may give for this order now; empty when the seller may not cancel (TTS §6.2)."""
+    suffix = rules(order).reason_suffix
+    asked = order.inner["region"] in ("US", "GB")  # not in Singapore
+    if order.status == "UNPAID":
+        names = ["seller_cancel_unpaid_reason_out_of_stock", "seller_cancel_unpaid_reason_wrong_price"]
+        names.append("seller_cancel_unpaid_reason_buyer_hasnt_paid_within_time_allowed")
+        names += ["seller_cancel_unpaid_reason_buyer_requested_cancellation"] * asked
+    elif order.status in ("ON_HOLD", "AWAITING_SHIPMENT", "PARTIALLY_SHIPPING"):
+        names = ["seller_cancel_reason_out_of_stock", "seller_cancel_reason_wrong_price", "seller_cancel_paid_reason_address_not_deliver"]
+        names += ["seller_cancel_paid_reason_buyer_requested_cancellation"] * asked
+    elif order.status == "AWAITING_COLLECTION" and order.inner["region"] == "US":
+        names = ["seller_cancel_reason_out_of_stock", "seller_cancel_reason_wrong_price"]
+    else:
+        names = []
+    return [name + suffix for name in names]
+
+
+def buyer_cancel_reasons(order: Order) -> list[str]:
+    suffix = rules(order).reason_suffix
+    if order.status == "UNPAID":
+        return [BUYER_UNPAID + suffix]
+    if order.status in ("ON_HOLD", "AWAITING_SHIPMENT", "PARTIALLY_SHIPPING"):
+        return [BUYER_MISTAKE + suffix, "buyer_cancel_late_shipment"]
+    return []
+
+
+def reject_reasons(order: Order) -> list[dict[str, str]]:
+    """What the seller may answer to a buyer's cancellation, by market."""
+    if order.inner["region"] == "US":
+        names = [
+            "ecom_reverse_reject_refund_request_package_delivery_multiple_boxes",
+            "seller_reject_apply_unable_to_change_address",
+            "ecom_reverse_reject_cancel_reason_product_packed",
+        ]
+    else:
+        suffix = rules(order).reason_suffix
+        family = "order_manage_list_action_respond_popup_reject_reason_"
+        names = [f"{family}{what}{suffix}" for what in ("invalid_cancellation_reason", "delivered", "buyer_agree")]
+        names.append("seller_reject_apply_product_has_been_packed")
+    return [{"name": name, "text": _text(name)} for name in names]
+
+
+def _text(name: str) -> str:
+    return name.rsplit("reason_", 1)[-1].removeprefix("seller_reject_apply_").replace("_uk", "").replace("_", " ").capitalize()

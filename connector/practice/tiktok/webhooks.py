@@ -1,0 +1,173 @@
+"""Webhooks: queued with the change that causes them, signed, sent within 3 seconds, repeated on the shop clock (TTS §5.8)."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import requests
+
+from .signature import webhook_digest
+
+if TYPE_CHECKING:
+    from .marketplace import Marketplace
+
+EVENTS = {
+    1: "ORDER_STATUS_CHANGE",
+    3: "RECIPIENT_ADDRESS_UPDATE",
+    4: "PACKAGE_UPDATE",
+    5: "PRODUCT_STATUS_CHANGE",
+    6: "SELLER_DEAUTHORIZATION",
+    7: "UPCOMING_AUTHORIZATION_EXPIRATION",
+    11: "CANCELLATION_STATUS_CHANGE",
+    12: "RETURN_STATUS_CHANGE",
+}
+# accepted by the configuration call, whether the practice shop ever sends them or not (TTS §5.8.1)
+CONFIGURABLE = (
+    *EVENTS.values(),
+    *("REVERSE_STATUS_UPDATE", "PRODUCT_INFORMATION_CHANGE", "PRODUCT_CREATION", "PRODUCT_CATEGORY_CHANGE"),
+    *("PRODUCT_AUDIT_STATUS_CHANGE", "INVOICE_STATUS_CHANGE", "NEW_CONVERSATION", "NEW_MESSAGE", "NEW_MESSAGE_LISTENER"),
+)
+RETRY_AFTER = (120, 1800, 3 * 3600, 12 * 3600)
+ANSWER_SECONDS = 3.0
+REORDER_SECONDS = 20
+DAY = 86_400
+WARN_BEFORE = 30 * DAY
+
+
+class Webhooks:
+    """The outbox. `enqueue` belongs into the transaction of the change; `dispatch` is called by the ticker."""
+
+    def __init__(self, market: Marketplace) -> None:
+        self._market = market
+        self._pool = ThreadPoolExecutor(8, thread_name_prefix="practice-webhook")
+        self._busy: set[int] = set()
+        self._busy_lock = threading.Lock()
+        self._session = threading.local()
+        self.muted = False
+
+    def addresses(self, shop_id: str, kind: int) -> list[str]:
+        """The shop's own address for the event, and the app-wide one."""
+        row = self._market.store.read.execute(
+            "SELECT address FROM webhook_addresses WHERE shop_id = ? AND event_type = ?", (shop_id, EVENTS.get(kind, str(kind)))
+        ).fetchone()
+        own = row["address"] if row else ""
+        return [address for address in dict.fromkeys((own, self._market.app["webhook_url"])) if address]
+
+    def enqueue(self, shop_id: str, kind: int, data: dict[str, Any], at: float, *, forced: bool = False) -> None:
+        """Nothing is sent for a shop that has not authorized the app (`forced`: the farewell itself)."""
+        if self.muted:
+            return
+        addresses = self.addresses(shop_id, kind)
+        if not addresses or not (forced or self._authorized(shop_id)):
+            return
+        with self._market.store.write() as db:
+            body = orjson.dumps(
+                {
+                    "type": kind,
+                    "tts_notification_id": str(7_590_000_000_000_000_000 + self._market.store.take_numbers("notification")[0]),
+                    "shop_id": shop_id,
+                    "timestamp": int(at),
+                    "data": data,
+                }
+            )
+            for address in addresses:
+                self._queue(db, shop_id, kind, address, body)
+
+    def _queue(self, db: Any, shop_id: str, kind: int, address: str, body: bytes) -> None:
+        fault = self._market.faults.take((EVENTS.get(kind, ""), str(kind)), self._market.shops[shop_id], webhook=True) or {"kind": ""}
+        now = self._market.clock.now()
+        due: list[float | None] = [now]
+        if fault["kind"] == "webhook_lost":
+            due = [None]
+        elif fault["kind"] == "webhook_duplicate":
+            due = [now, now]
+        elif fault["kind"] == "webhook_delay":
+            due = [now + float(fault.get("seconds", 60))]
+        elif fault["kind"] == "webhook_reorder":
+            due = [now + float(fault.get("seconds", REORDER_SECONDS)) * max(1.0, self._market.clock.rate)]
+        else:
+            self._release_reordered(db, shop_id, now)
+        for instant in due:
+            state = "lost" if instant is None else ("held" if fault["kind"] == "webhook_reorder" else "waiting")
+            db.execute(
+                "INSERT INTO deliveries (shop_id, type, address, body, state, due_time) VALUES (?, ?, ?, ?, ?, ?)",
+                (shop_id, kind, address, body, state, instant),
+            )
+
+    @staticmethod
+    def _release_reordered(db: Any, shop_id: str, now: float) -> None:
+        """What was held back goes out right after the one that overtook it."""
+        db.execute("UPDATE deliveries SET state = 'waiting', due_time = ? WHERE shop_id = ? AND state = 'held'", (now + 0.5, shop_id))
+
+    def _authorized(self, shop_id: str) -> bool:
+        rows = self._market.store.read.execute("SELECT shop_ids FROM grants WHERE active = 1").fetchall()
+        return any(shop_id in orjson.loads(row["shop_ids"]) for row in rows)
+
+    def dispatch(self) -> None:
+        """Starts what is due and not under way. A crash between sending and noting it sends again, as the real thing may."""
+        self._warn_of_expiry()
+        rows = self._market.store.read.execute(
+            "SELECT id, address, body, attempts FROM deliveries WHERE due_time <= ? ORDER BY due_time, id LIMIT 200", (self._market.clock.now(),)
+        ).fetchall()
+        for row in rows:
+            with self._busy_lock:
+                if row["id"] in self._busy:
+                    continue
+                self._busy.add(row["id"])
+            self._pool.submit(self._send, row["id"], row["address"], row["body"], row["attempts"])
+
+    def _send(self, number: int, address: str, body: bytes, attempts: int) -> None:
+        market = self._market
+        try:
+            signature = webhook_digest(market.app["app_key"], market.app["app_secret"], body)
+            try:
+                if not hasattr(self._session, "http"):
+                    self._session.http = requests.Session()
+                    self._session.http.trust_env = False
+                answer = self._session.http.post(
+                    address,
+                    data=body,
+                    headers={"Content-Type": "application/json", "Authorization": signature},
+                    timeout=ANSWER_SECONDS,
+                    allow_redirects=False,
+                )
+                outcome, accepted = str(answer.status_code), answer.status_code == 200
+            except requests.RequestException as error:
+                outcome, accepted = type(error).__name__, False
+            due = None
+            state = "delivered"
+            if not accepted:
+                again = attempts < len(RETRY_AFTER)
+                due = market.clock.now() + RETRY_AFTER[attempts] if again else None
+                state = "waiting" if again else "given up"
+            with market.store.write() as db:
+                db.execute(
+                    "UPDATE deliveries SET state = ?, attempts = ?, due_time = ?, last_status = ? WHERE id = ?",
+                    (state, attempts + 1, due, outcome, number),
+                )
+        finally:
+            with self._busy_lock:
+                self._busy.discard(number)
+
+    def _warn_of_expiry(self) -> None:
+        """Webhook 7, daily from 30 days before the authorization ends."""
+        market = self._market
+        now = market.clock.seconds()
+        query = "SELECT id, shop_ids, refresh_expires FROM grants WHERE active = 1 AND next_warning <= ?"
+        if market.store.read.execute(query + " LIMIT 1", (now,)).fetchone() is None:
+            return
+        with market.store.write() as db:
+            for row in db.execute(query, (now,)).fetchall():
+                left = row["refresh_expires"] > now
+                db.execute("UPDATE grants SET next_warning = ? WHERE id = ?", (now + DAY if left else None, row["id"]))
+                if left:
+                    data = {"message": "The authorization will expire soon", "expiration_time": row["refresh_expires"]}
+                    for shop_id in orjson.loads(row["shop_ids"]):
+                        self.enqueue(shop_id, 7, data, now)
+
+    def recent(self, limit: int = 500) -> list[dict[str, Any]]:
+        rows = self._market.store.read.execute("SELECT * FROM deliveries ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
+        return [{**dict(row), "body": orjson.loads(row["body"])} for row in rows]

@@ -1,0 +1,141 @@
+"""The go-live checklist of a Production account (A247-A250): ordered checks with verdict, facts and remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import func, select
+
+from connector.clients import stranger
+from connector.clients.tiktok import API_HOST
+from connector.core.db import db, end_reading
+from connector.core.errors import DomainError
+from connector.models.account import PRODUCTION, SANDBOX, Account, MagentoConnection, OutgoingMail
+from connector.services import connections, policies, settings
+from connector.services.accounts.authorise import NEEDED_SCOPES
+
+Check = dict[str, Any]
+MAX_CLOCK_SKEW = 120.0
+
+
+def captures_payment(account: Account) -> bool:
+    """Whether invoices may capture money: never for Sandbox (A248)."""
+    return account.environment == PRODUCTION
+
+
+def go_live_checks(account: Account) -> list[Check]:
+    """Each check: ``{"check", "ok", "facts", "message", "remedy"}``, in the order in which they should be mended. Makes one outside call at most."""
+    store = db.session.get(MagentoConnection, account.magento_id) if account.magento_id else None
+    checks = [
+        _app(),
+        _public_address(),
+        _authorised(account),
+        _scopes(account),
+        _store(store),
+        _permissions(store),
+        _clock(account, store),
+        _order_policy(account),
+        _sandbox_is_fenced(),
+        _sandbox_captures_nothing(),
+        _sandbox_sends_no_mail(),
+    ]
+    staging, none = settings.get("go_live.staging_url"), settings.get("go_live.no_staging")
+    end_reading()
+    return [*checks, _staging_is_protected(staging, none)]
+
+
+def _check(name: str, ok: bool, message: str, remedy: str = "", **facts: Any) -> Check:
+    return {"check": name, "ok": ok, "facts": facts, "message": message, "remedy": "" if ok else remedy}
+
+
+def _app() -> Check:
+    app = settings.tiktok_app(PRODUCTION)
+    message = f"The TikTok app is set (from {app.source})." if app.complete else "The TikTok app is not complete."
+    return _check("TikTok app", app.complete, message, "Enter app key, app secret and service ID under Configuration.", app_key=app.app_key)
+
+
+def _public_address() -> Check:
+    url = settings.config().public_url
+    ok = urlsplit(url).scheme == "https"
+    message = f"This dashboard is reached at {url}." if ok else f"PUBLIC_URL is {url}: TikTok calls back over https only."
+    return _check("Public address", ok, message, "Set PUBLIC_URL to the https address, and that address as redirect URL in Partner Center.", public_url=url)
+
+
+def _authorised(account: Account) -> Check:
+    message = f"Authorised for the shop {account.shop_name}." if account.connected else "The shop has not been authorised."
+    return _check("Authorisation", account.connected, message, "Open the account and choose Authorise.", auth_state=account.auth_state)
+
+
+def _scopes(account: Account) -> Check:
+    missing = [scope for scope in NEEDED_SCOPES if scope not in (account.granted_scopes or [])]
+    needs = "; ".join(f"{scope} ({NEEDED_SCOPES[scope]})" for scope in missing)
+    message = f"The app lacks {needs}." if missing else "The app has every scope it needs."
+    return _check("Scopes", not missing, message, "Enable them in Partner Center, then Re-authorise the account.", missing=missing)
+
+
+def _store(store: MagentoConnection | None) -> Check:
+    remedy = "Enter the store's address and keys under Configuration > Magento and choose Test connection."
+    if store is None or store.environment != PRODUCTION:
+        return _check("Magento connection", False, "No Magento store of your own is connected.", remedy)
+    tested = bool(store.checked_at and store.facts.get("ok"))
+    message = f"{store.base_url} was tested successfully." if tested else f"{store.base_url} has not passed Test connection."
+    return _check("Magento connection", tested, message, remedy, base_url=store.base_url)
+
+
+def _permissions(store: MagentoConnection | None) -> Check:
+    missing = list((store.facts if store else {}).get("missing", []))
+    message = f"The integration lacks {', '.join(missing)}." if missing else "The integration lacks no permission that a test can see."
+    return _check("Magento permissions", not missing, message, "Grant them in Magento under System > Integrations and re-authorise it.", missing=missing)
+
+
+def _clock(account: Account, store: MagentoConnection | None) -> Check:
+    skews = {"TikTok": account.clock_offset_seconds, "Magento": float((store.facts if store else {}).get("clock_offset", 0.0))}
+    worst = max(skews, key=lambda name: abs(skews[name]))
+    ok = abs(skews[worst]) <= MAX_CLOCK_SKEW
+    message = "The clocks agree." if ok else f"{worst}'s clock is {skews[worst]:+.0f} s from ours."
+    return _check("Clock", ok, message, "Switch on time synchronisation (NTP) on this machine.", **skews)
+
+
+def _order_policy(account: Account) -> Check:
+    remedy = "Complete the policy under TikTok Policies."
+    try:
+        policy = policies.order_policy_row(account)
+    except DomainError as error:
+        return _check("Order policy", False, error.message, error.remedy)
+    problem = policy.problems[0] if policy.problems else {"message": "", "remedy": remedy}
+    message = f"{policy.title} is valid." if policy.valid else f"{policy.title} is not valid: {problem['message']}"
+    return _check("Order policy", policy.valid, message, problem["remedy"], policy=policy.title, version=policy.version)
+
+
+def _sandbox_is_fenced() -> Check:
+    """Asks the very rule that guards each Sandbox call whether the live host may be called (A247)."""
+    live = urlsplit(API_HOST).netloc
+    fenced = not connections.connections().allows(SANDBOX, live)
+    return _check("Storefront protection", fenced, "Sandbox accounts can reach the practice servers only.", "Report this as a fault.", refused=live)
+
+
+def _sandbox_captures_nothing() -> Check:
+    ok = not captures_payment(Account(environment=SANDBOX, country="GB", title=""))
+    return _check("Payment capture off in tests", ok, "Invoices of Sandbox accounts never capture a payment.", "Report this as a fault.")
+
+
+def _sandbox_sends_no_mail() -> Check:
+    query = select(func.count()).select_from(OutgoingMail).join(Account).where(Account.environment == SANDBOX, OutgoingMail.state == "sent")
+    sent = db.session.scalar(query) or 0
+    message = "Mail of Sandbox accounts stays on screen." if not sent else f"{sent} mails of Sandbox accounts were sent."
+    return _check("No mail from tests", not sent, message, "Report this as a fault.", sent=sent)
+
+
+def _staging_is_protected(url: str, none: bool) -> Check:
+    """A stranger who opens the staging storefront must be refused (A247)."""
+    name = "Staging storefront"
+    if none:
+        return _check(name, True, "You stated that there is no staging storefront.")
+    if not url:
+        remedy = "Enter its address under Configuration > Go-live, or state there that there is none."
+        return _check(name, False, "It is not known whether a staging storefront is protected.", remedy)
+    status = stranger.status(url)
+    ok = status in (401, 403)
+    message = f"{url} answers {status} to a stranger." if isinstance(status, int) else f"{url} {status}."
+    return _check(name, ok, message, "Protect it with a password or an address list, so that it answers 401 or 403.", url=url, status=status)

@@ -1,0 +1,172 @@
+"""Cancellation requests as TikTok lists them (TTS §5.6.3): who asks, why, and until when an answer is due."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from connector.clients.tiktok import TikTokClient
+from connector.core import logs
+from connector.core.clock import from_epoch, to_epoch, utcnow
+from connector.core.db import db, end_reading, unit_of_work
+from connector.core.errors import DomainError
+from connector.domain import tiktok_order as tiktok
+from connector.models.order import Cancellation, Order
+from connector.services import connections, events
+from connector.services.orders import intake, polling
+
+log = logs.get(__name__)
+
+PENDING = "CANCELLATION_REQUEST_PENDING"
+BUYER_CANCEL = "BUYER_CANCEL"
+#: Overlap with what is stored already, and the reach of the first import.
+OVERLAP, FIRST_REACH = timedelta(minutes=10), timedelta(days=7)
+_COLUMNS = ("cancel_type", "remote_status", "role", "reason", "reason_text", "respond_by_at", "remote_created_at", "remote_updated_at", "data", "updated_at")
+
+
+def import_account(account_id: int) -> dict[str, int]:
+    """Store the cancellations that TikTok updated since the last known one; ``{read, changed, pending, bad}``.
+
+    They are read oldest first and stored page by page, so the greatest update time stored is a safe place to go on from. Orders that are not known
+    yet are imported on the way; an order that TikTok does not give any more leaves its cancellation out.
+    """
+    client = connections.tiktok(account_id)
+    since = db.session.scalar(select(func.max(Cancellation.remote_updated_at)).where(Cancellation.account_id == account_id))
+    end_reading()
+    since = (since or client.now() - FIRST_REACH) - OVERLAP
+    filters = {"update_time_ge": to_epoch(since)}
+    counts = {"read": 0, "changed": 0, "bad": 0}
+    token: str | None = None
+    while True:
+        page = client.search_cancellations(filters, page_token=token)
+        _store(account_id, client, page.items, counts)
+        token = page.next_page_token
+        if token is None:
+            break
+    counts["pending"] = (
+        db.session.scalar(
+            select(func.count()).select_from(Cancellation).where(Cancellation.account_id == account_id, Cancellation.remote_status == PENDING)
+        )
+        or 0
+    )
+    end_reading()
+    return counts
+
+
+def respond_by(cancellation: dict[str, Any]) -> datetime | None:
+    """Until when the seller has to answer: TikTok's own deadline, never a constant (TTS §6.2)."""
+    answers = cancellation.get("seller_next_action_response") or []
+    deadlines = [int(answer["deadline"]) for answer in answers if answer.get("action") == "SELLER_RESPOND_CANCEL" and answer.get("deadline")]
+    return from_epoch(min(deadlines)) if deadlines else None
+
+
+def _store(account_id: int, client: TikTokClient, items: list[dict[str, Any]], counts: dict[str, int]) -> None:
+    counts["read"] += len(items)
+    numbers = {str(item.get("order_id") or "") for item in items} - {""}
+    _import_unknown(account_id, client, numbers)
+    with unit_of_work() as session:
+        orders = {order.number: order for order in session.scalars(select(Order).where(Order.account_id == account_id, Order.number.in_(numbers)))}
+        ids = [str(item.get("cancel_id")) for item in items]
+        known = {
+            row.cancel_id: row
+            for row in session.execute(
+                select(Cancellation.cancel_id, Cancellation.remote_updated_at, Cancellation.remote_status).where(
+                    Cancellation.account_id == account_id, Cancellation.cancel_id.in_(ids)
+                )
+            )
+        }
+        rows: dict[str, dict[str, Any]] = {}
+        for item in items:
+            try:
+                row = _row(account_id, item, orders)
+            except (KeyError, TypeError, ValueError, AttributeError) as fault:
+                counts["bad"] += 1
+                log.warning("cancellation_unreadable", account_id=account_id, cancel_id=str(item.get("cancel_id", ""))[:40], fault=repr(fault)[:200])
+                continue
+            before = known.get(row["cancel_id"]) if row else None
+            same = before is not None and (before.remote_updated_at, before.remote_status) == (row["remote_updated_at"], row["remote_status"]) if row else True
+            if row is None or same or (before is not None and before.remote_updated_at and before.remote_updated_at > row["remote_updated_at"]):
+                continue
+            rows[row["cancel_id"]] = row
+        if not rows:
+            return
+        counts["changed"] += len(rows)
+        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(Cancellation.__table__)
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["account_id", "cancel_id"], set_={name: statement.excluded[name] for name in _COLUMNS}
+            ),
+            list(rows.values()),
+        )
+        _flag_orders(session, orders, list(rows.values()))
+
+
+def _import_unknown(account_id: int, client: TikTokClient, numbers: set[str]) -> None:
+    known = set(db.session.scalars(select(Order.number).where(Order.account_id == account_id, Order.number.in_(numbers))))
+    end_reading()
+    unknown = sorted(number for number in numbers - known if number.isdigit())
+    if not unknown:
+        return
+    rules = intake.rules_for(account_id, intake.SCHEDULE)
+    end_reading()
+    for first in range(0, len(unknown), polling.DETAIL_LIMIT):
+        payloads = client.get_orders(unknown[first : first + polling.DETAIL_LIMIT])
+        intake.store_page(rules, payloads, park=lambda record: log.warning("order_unreadable", account_id=account_id, order=record.ref, field=record.error.field))
+
+
+def _row(account_id: int, item: dict[str, Any], orders: dict[str, Order]) -> dict[str, Any] | None:
+    order = orders.get(str(item["order_id"]))
+    if order is None:
+        return None
+    return {
+        "account_id": account_id,
+        "order_id": order.id,
+        "cancel_id": str(item["cancel_id"])[:40],
+        "cancel_type": str(item.get("cancel_type") or "")[:40],
+        "remote_status": str(item.get("cancel_status") or "")[:60],
+        "role": str(item.get("role") or "")[:20],
+        "reason": str(item.get("cancel_reason") or "")[:200],
+        "reason_text": str(item.get("cancel_reason_text") or "")[:500],
+        "respond_by_at": respond_by(item),
+        "remote_created_at": from_epoch(item.get("create_time")),
+        "remote_updated_at": from_epoch(item.get("update_time") or item["create_time"]),
+        "data": item,
+        "updated_at": utcnow(),
+    }
+
+
+def _flag_orders(session: Session, orders: dict[str, Order], rows: list[dict[str, Any]]) -> None:
+    """Whether the buyer's request still waits decides the order's flag (the gate "no open cancellation request" reads it)."""
+    by_id = {order.id: order for order in orders.values()}
+    touched = {row["order_id"] for row in rows}
+    waiting = set(
+        session.scalars(
+            select(Cancellation.order_id).where(
+                Cancellation.order_id.in_(touched), Cancellation.cancel_type == BUYER_CANCEL, Cancellation.remote_status == PENDING
+            )
+        )
+    )
+    for order_id in touched:
+        order, asked = by_id[order_id], order_id in waiting
+        if order.cancel_requested != asked and order.remote_status != tiktok.CANCELLED:
+            order.cancel_requested = asked
+            text = "The buyer asks to cancel this order." if asked else "The buyer's request to cancel is answered or withdrawn."
+            events.record("order.cancel_requested" if asked else "order.cancel_answered", "order", order_id, text, account_id=order.account_id)
+
+
+def open_requests(order_id: int) -> list[Cancellation]:
+    """The buyer's requests of an order that wait for an answer, most urgent first."""
+    query = select(Cancellation).where(Cancellation.order_id == order_id, Cancellation.cancel_type == BUYER_CANCEL, Cancellation.remote_status == PENDING)
+    return list(db.session.scalars(query.order_by(Cancellation.respond_by_at)))
+
+
+def get(cancellation_id: int) -> Cancellation:
+    found = db.session.get(Cancellation, cancellation_id)
+    if found is None:
+        raise DomainError("cancellation.unknown", f"There is no cancellation {cancellation_id}.", "It may have been removed.")
+    return found

@@ -1,0 +1,72 @@
+"""Figures of the Today page: orders and revenue per day, time to Magento, failures (product.md 12)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+
+from connector.core.clock import utcnow
+from connector.core.db import AMOUNT_SCALE, db
+from connector.models.account import Account
+from connector.models.order import CREATED, FAILED, SKIPPED, Order
+
+DAYS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One day by the user's calendar: orders placed and, per currency, what buyers paid."""
+
+    day: str
+    orders: int
+    revenue: dict[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """``minutes_to_magento``: median from order (or end of hold) to creation over the last orders; ``failure_rate``: failed of all decided, 0..1."""
+
+    days: tuple[Day, ...]
+    by_account: tuple[tuple[int, str, int], ...]
+    minutes_to_magento: float | None
+    failure_rate: float | None
+
+
+def last_days(zone: ZoneInfo) -> Figures:
+    """The figures of the last ``DAYS`` days."""
+    today = utcnow().astimezone(zone).date()
+    first = today - timedelta(days=DAYS - 1)
+    starts = [datetime.combine(first + timedelta(days=n), datetime.min.time(), zone).astimezone(UTC) for n in range(DAYS + 1)]
+    days = []
+    for start, end in zip(starts, starts[1:], strict=False):
+        rows = db.session.execute(
+            select(Order.currency, func.count(), func.sum(Order.total)).where(Order.placed_at >= start, Order.placed_at < end, Order.remote_status != "CANCELLED").group_by(Order.currency)
+        ).all()
+        days.append(Day(start.astimezone(zone).date().isoformat(), sum(row[1] for row in rows), {row[0]: _exact(row[2]) for row in rows}))
+    accounts = db.session.execute(
+        select(Account.id, Account.title, func.count(Order.id)).join(Order, Order.account_id == Account.id).where(Order.placed_at >= starts[0]).group_by(Account.id, Account.title).order_by(Account.title)
+    ).all()
+    return Figures(tuple(days), tuple((row[0], row[1], row[2]) for row in accounts), _minutes_to_magento(), _failure_rate(starts[0]))
+
+
+def _exact(value: object) -> Decimal:
+    """Sums come back through the column's type, or as plain scaled integers where the database drops it."""
+    return value if isinstance(value, Decimal) else Decimal(int(value or 0)) / AMOUNT_SCALE  # type: ignore[call-overload]
+
+
+def _minutes_to_magento() -> float | None:
+    rows = db.session.execute(
+        select(Order.created_at, Order.hold_until, Order.magento_created_at).where(Order.state == CREATED, Order.magento_created_at.is_not(None)).order_by(Order.id.desc()).limit(200)
+    ).all()
+    waits = sorted(max(0.0, (row.magento_created_at - max(row.created_at, row.hold_until or row.created_at)).total_seconds() / 60) for row in rows)
+    return waits[len(waits) // 2] if waits else None
+
+
+def _failure_rate(since: datetime) -> float | None:
+    counts = dict(db.session.execute(select(Order.state, func.count()).where(Order.placed_at >= since).group_by(Order.state)).all())
+    decided = sum(counts.get(state, 0) for state in (CREATED, FAILED, SKIPPED))
+    return counts.get(FAILED, 0) / decided if decided else None

@@ -1,0 +1,198 @@
+"""What needs a person: orders that Magento has completed and TikTok has no tracking for (A234), deadlines, and the figures of the Today page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import String, and_, cast, exists, func, or_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from connector.core.db import db, unit_of_work
+from connector.domain.shipping import SHIPPABLE
+from connector.models.account import AUTH_CONNECTED, AUTH_NONE, Account
+from connector.models.order import Cancellation, Order, Shipment
+from connector.models.trace import Event
+from connector.services import connections, events, mail, policies
+from connector.services.orders import parcels, state
+
+NO_TRACKING = "ship.no_tracking"
+#: Hours left to ship, as the Today page groups them; the last group is everything later.
+SHIP_BANDS = (0, 4, 24, 48)
+#: An order whose parcel TikTok has refused is announced by mail this long before the deadline.
+ALARM = timedelta(hours=12)
+EXPIRES_SOON = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Orders to ship with ``hours`` or less left (0: late; None: more than the last band)."""
+
+    hours: int | None
+    orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """An account whose authorisation has ended or ends soon."""
+
+    account_id: int
+    title: str
+    state: str
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """What the Today page shows first. ``failed`` counts orders by cause code; ``next_ship_by`` is the earliest deadline of all."""
+
+    to_ship: tuple[Band, ...]
+    next_ship_by: datetime | None
+    cancellations: int
+    next_respond_by: datetime | None
+    failed: tuple[tuple[str, int], ...]
+    waiting_carrier: int
+    not_sent: int
+    expiring: tuple[Expiring, ...]
+
+    @property
+    def total(self) -> int:
+        late = sum(band.orders for band in self.to_ship)
+        return late + self.cancellations + sum(count for _, count in self.failed) + self.waiting_carrier + len(self.expiring)
+
+
+def judge(order: Order) -> bool:
+    """Flag an order that Magento calls complete while TikTok still waits for tracking, or take the flag off; True when something changed (A234)."""
+    if order.magento_state == "complete" and order.remote_status in SHIPPABLE and order.shipping_type == "SELLER" and not _has_parcel(order.id):
+        number = order.magento_number or order.magento_id
+        return state.flag(
+            order,
+            NO_TRACKING,
+            f"Magento order {number} is complete, but it has no tracking number, so TikTok still shows order {order.number} as {order.remote_status}.",
+            "Add the tracking number to the shipment in Magento, or enter it with the Ship action.",
+        )
+    if order.failure_code == NO_TRACKING:
+        return state.clear_flag(order, NO_TRACKING, reason="tracking is there, or no longer needed")
+    return False
+
+
+def sweep(account_id: int) -> int:
+    """Judge every order of an account that may need its A234 flag set or taken off; the number of changes."""
+    flagged = Order.failure_code == NO_TRACKING
+    suspicious = and_(Order.magento_state == "complete", Order.remote_status.in_(SHIPPABLE), or_(Order.failure_code.is_(None), ~flagged))
+    query = select(Order).where(Order.account_id == account_id, or_(suspicious, flagged)).limit(2000)
+    with unit_of_work() as session:
+        return sum(judge(order) for order in session.scalars(query).all())
+
+
+def _has_parcel(order_id: int) -> bool:
+    query = select(Shipment.id).where(Shipment.order_id == order_id, Shipment.tracking_number != "", Shipment.state != parcels.IGNORED)
+    return db.session.scalar(query.limit(1)) is not None
+
+
+def attention(account_ids: Iterable[int] | None = None) -> Attention:
+    """The figures of the Today page, over all accounts or the given ones. Deadlines are judged by each shop's own clock."""
+    accounts = list(db.session.scalars(select(Account).where(Account.active)))
+    if account_ids is not None:
+        wanted = set(account_ids)
+        accounts = [account for account in accounts if account.id in wanted]
+    ids = [account.id for account in accounts]
+    bands = dict.fromkeys((*SHIP_BANDS, None), 0)
+    for account in accounts:
+        for hours, count in _to_ship(account).items():
+            bands[hours] += count
+    next_ship = db.session.scalar(select(func.min(Order.ship_by_at)).where(Order.account_id.in_(ids), _awaits_shipping()))
+    requests = (Cancellation.account_id.in_(ids), Cancellation.cancel_type == "BUYER_CANCEL", Cancellation.remote_status == "CANCELLATION_REQUEST_PENDING")
+    open_requests, respond_by = db.session.execute(select(func.count(), func.min(Cancellation.respond_by_at)).where(*requests)).one()
+    failed = db.session.execute(
+        select(Order.failure_code, func.count())
+        .where(Order.account_id.in_(ids), Order.failure_code.is_not(None))
+        .group_by(Order.failure_code)
+        .order_by(func.count().desc())
+    ).all()
+    by_state = dict(
+        db.session.execute(
+            select(Shipment.state, func.count())
+            .where(Shipment.account_id.in_(ids), Shipment.state.in_((parcels.WAITING_CARRIER, parcels.FAILED)))
+            .group_by(Shipment.state)
+        ).all()
+    )
+    return Attention(
+        to_ship=tuple(Band(hours, count) for hours, count in bands.items()),
+        next_ship_by=next_ship,
+        cancellations=open_requests,
+        next_respond_by=respond_by,
+        failed=tuple((code, count) for code, count in failed),
+        waiting_carrier=by_state.get(parcels.WAITING_CARRIER, 0),
+        not_sent=by_state.get(parcels.FAILED, 0),
+        expiring=tuple(one for account in accounts if (one := _expiring(account))),
+    )
+
+
+def _awaits_shipping() -> ColumnElement[bool]:
+    """Orders the seller still has to ship: neither fulfilled by TikTok nor sent."""
+    return and_(Order.remote_status.in_(SHIPPABLE), Order.fulfillment_type.in_(("", "FULFILLMENT_BY_SELLER")), Order.shipping_type == "SELLER")
+
+
+def _to_ship(account: Account) -> dict[int | None, int]:
+    now = connections.shop_now(account)
+    edges = [now + timedelta(hours=hours) for hours in SHIP_BANDS]
+    counts: dict[int | None, int] = {}
+    base = select(func.count()).select_from(Order).where(Order.account_id == account.id, _awaits_shipping(), Order.ship_by_at.is_not(None))
+    lower: datetime | None = None
+    for hours, edge in zip(SHIP_BANDS, edges, strict=True):
+        query = base.where(Order.ship_by_at <= edge)
+        counts[hours] = db.session.scalar(query.where(Order.ship_by_at > lower) if lower else query) or 0
+        lower = edge
+    counts[None] = db.session.scalar(base.where(Order.ship_by_at > edges[-1])) or 0
+    return counts
+
+
+def _expiring(account: Account) -> Expiring | None:
+    now = connections.shop_now(account)
+    soon = account.refresh_expires_at is not None and account.refresh_expires_at < now + EXPIRES_SOON
+    if account.auth_state == AUTH_NONE or (account.auth_state == AUTH_CONNECTED and not soon):
+        return None
+    return Expiring(account.id, account.title, account.auth_state, account.refresh_expires_at)
+
+
+def alarm(account_id: int) -> int:
+    """Announce, once per order, parcels that TikTok does not have while its deadline is near: an event on the order and a mail to the operators.
+
+    Returns how many orders were announced. The mail goes to the order policy's notification address when there is one.
+    """
+    account = db.session.get(Account, account_id)
+    assert account is not None
+    limit = connections.shop_now(account) + ALARM
+    undelivered = exists().where(
+        Shipment.order_id == Order.id, Shipment.state.in_((parcels.FAILED, parcels.WAITING_CARRIER, parcels.PENDING)), Shipment.error_code.is_not(None)
+    )
+    trackless = Order.failure_code == NO_TRACKING
+    told = exists().where(Event.subject_type == "order", Event.subject_id == cast(Order.id, String), Event.kind == "order.deadline")
+    query = select(Order).where(
+        Order.account_id == account_id, _awaits_shipping(), Order.ship_by_at.is_not(None), Order.ship_by_at <= limit, or_(undelivered, trackless), ~told
+    )
+    with unit_of_work() as session:
+        late = list(session.scalars(query.order_by(Order.ship_by_at).limit(500)))
+        for order in late:
+            reason = order.failure_message or "Its parcel has not been accepted yet."
+            events.record(
+                "order.deadline", "order", order.id,
+                f"TikTok expects order {order.number} to be shipped by {order.ship_by_at:%Y-%m-%d %H:%M} UTC. {reason}", account_id=account_id,
+            )  # fmt: skip
+        if late:
+            _mail(account, late)
+        return len(late)
+
+
+def _mail(account: Account, late: list[Order]) -> None:
+    """To the operators who asked for failures, and to the order policy's own address when it allows notifications (A108, A109)."""
+    lines = [f"{order.number}  ship by {order.ship_by_at:%Y-%m-%d %H:%M} UTC  {order.failure_message or ''}".rstrip() for order in late]
+    count = "1 order" if len(late) == 1 else f"{len(late)} orders"
+    subject = f"{account.title}: {count} close to TikTok's shipping deadline"
+    body = "TikTok does not have these parcels yet:\n\n" + "\n".join(lines) + "\n\nOpen Today in the connector; each order says what to do."
+    mail.notify("failures", subject=subject, body=body, account=account)
+    policy, _ = policies.order_policy(account)
+    if policy.notify and policy.notification_email:
+        mail.queue(policy.notification_email, subject=subject, body=body, account=account)

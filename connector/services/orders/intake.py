@@ -1,0 +1,564 @@
+"""Taking TikTok orders in (product.md 6): a page of payloads becomes orders, lines, encrypted payloads, buyer tokens and reservations.
+
+One transaction a page, with one statement a table. An unchanged order is recognised by its digest and costs a look-up; an older version never
+overwrites a newer one; a record that cannot be read or stored is parked with its payload and its reason while its neighbours go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+import orjson
+from sqlalchemy import and_, case, func, insert, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, IntegrityError, StatementError
+from sqlalchemy.orm import Session
+
+from connector.core.clock import utcnow
+from connector.core.crypto import vault
+from connector.core.db import db, unit_of_work
+from connector.core.errors import DomainError
+from connector.domain import tiktok_order as tiktok
+from connector.domain.policies import OrderPolicy
+from connector.domain.tiktok_order import BadOrder, LineSnapshot, OrderSnapshot
+from connector.models.account import Account
+from connector.models.order import (
+    CANCELLED,
+    CREATED,
+    CREATING,
+    FAILED,
+    HELD,
+    READY,
+    REVIEW,
+    SKIPPED,
+    STORED,
+    BuyerToken,
+    Order,
+    OrderLine,
+    OrderPayload,
+    OutgoingAction,
+)
+from connector.models.run import OPEN_STATES, JobItem, JobRun
+from connector.models.trace import Event
+from connector.services import events, policies, runs
+from connector.services.orders import reservations, state
+
+SCHEDULE, WEBHOOK, MANUAL, HEAL = "schedule", "webhook", "manual", "heal"
+
+_BESIDE = {"lines", "address", "buyer_name", "buyer_email", "buyer_phone", "units"}
+_HEADER = tuple(f.name for f in fields(OrderSnapshot) if f.name not in _BESIDE)
+_header_of = attrgetter(*_HEADER)
+_LINE = tuple(f.name for f in fields(LineSnapshot))
+_line_of = attrgetter(*_LINE)
+
+#: How many ``ready`` orders one sweep hands to one run.
+SWEEP_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a page is taken in: from where it comes and under which policy (None: the account has none; the gates will say so)."""
+
+    account_id: int
+    origin: str
+    policy: OrderPolicy | None
+    policy_version_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A payload that could be read."""
+
+    snapshot: OrderSnapshot
+    payload: dict[str, Any]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """A payload that could not; ``ref`` is TikTok's order id, or made from the digest when there is none."""
+
+    ref: str
+    payload: Any
+    error: DomainError
+
+    def parked_data(self) -> dict[str, str]:
+        """What the parked item keeps: the payload, encrypted (it holds the buyer's data), and its digest."""
+        text = json.dumps(self.payload, default=str)
+        return {"payload": vault().encrypt(text), "digest": hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a page or of many; ``bad`` were parked."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    bad: int = 0
+    ready: list[int] = field(default_factory=list)
+    numbers: set[str] = field(default_factory=set)  #: every TikTok order id that was read, stored or not
+
+    def add(self, other: Outcome) -> None:
+        self.new += other.new
+        self.changed += other.changed
+        self.unchanged += other.unchanged
+        self.stale += other.stale
+        self.bad += other.bad
+        self.ready += other.ready
+        self.numbers |= other.numbers
+
+    @property
+    def read(self) -> int:
+        return self.new + self.changed + self.unchanged + self.stale + self.bad
+
+    def facts(self) -> dict[str, int]:
+        """For a run's result."""
+        return {"read": self.read, "new": self.new, "changed": self.changed, "unchanged": self.unchanged, "bad": self.bad, "ready": len(self.ready)}
+
+    def sentence(self) -> str:
+        """For a run's message."""
+        parts = [f"{self.read} orders read: {self.new} new, {self.changed} changed, {self.unchanged + self.stale} unchanged"]
+        if self.bad:
+            parts.append(f"{self.bad} could not be read and are listed here")
+        return "; ".join(parts) + "."
+
+
+Park = Callable[[BadRecord], None]
+Also = Callable[[Session], None]
+
+
+def rules_for(account_id: int, origin: str) -> Rules:
+    """The present order policy of the account, for a whole run."""
+    account = db.session.get(Account, account_id)
+    if account is None:
+        raise DomainError("account.unknown", f"There is no account {account_id}.", "Open Accounts for the present ones.")
+    try:
+        policy, version_id = policies.order_policy(account)
+    except DomainError:  # no policy chosen yet: orders are taken in all the same, the gates say what is missing
+        policy, version_id = None, None
+    return Rules(account_id, origin, policy, version_id)
+
+
+def read_page(payloads: Iterable[Any]) -> tuple[list[Received], list[BadRecord]]:
+    """Read what TikTok sent; of an order that comes twice the newer version counts. No database, no HTTP."""
+    good: dict[str, Received] = {}
+    bad: list[BadRecord] = []
+    for payload in payloads:
+        try:
+            snapshot = tiktok.read_order(payload)
+            body = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
+        except BadOrder as error:
+            bad.append(BadRecord(_ref(payload), payload, error))
+            continue
+        except Exception as error:  # whatever is wrong with one record, its neighbours are taken in
+            bad.append(BadRecord(_ref(payload), payload, BadOrder("order", f"has an unknown shape ({type(error).__name__}: {error})")))
+            continue
+        known = good.get(snapshot.number)
+        if known is None or known.snapshot.remote_updated_at <= snapshot.remote_updated_at:
+            good[snapshot.number] = Received(snapshot, payload, hashlib.blake2b(body, digest_size=16).hexdigest())
+    return list(good.values()), bad
+
+
+def _ref(payload: Any) -> str:
+    number = payload.get("id") if isinstance(payload, dict) else None
+    if isinstance(number, str | int) and str(number).isdigit() and len(str(number)) <= 40:
+        return str(number)
+    return "unreadable-" + hashlib.blake2b(repr(payload).encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+def store_page(rules: Rules, payloads: Iterable[Any], *, park: Park | None = None, also: Also | None = None) -> Outcome:
+    """Store one page. ``park`` gets every record that could not be read or stored, before the page is committed; ``also`` runs inside the page's
+    transaction (check-point, fence). Without ``park`` a bad record raises its ``BadOrder``."""
+    received, bad = read_page(payloads)
+    outcome = Outcome()
+
+    def set_aside(record: BadRecord) -> None:
+        if park is None:
+            raise record.error
+        park(record)
+        outcome.bad += 1
+        outcome.numbers.add(record.ref)
+
+    for record in bad:
+        set_aside(record)
+    try:
+        with unit_of_work() as session:
+            stored = _store(session, rules, received)
+            if also is not None:
+                also(session)
+        outcome.add(stored)
+    except (DataError, IntegrityError, StatementError, ValueError) as error:
+        if isinstance(error, StatementError) and not isinstance(error, DataError | IntegrityError) and not isinstance(error.orig, ValueError | TypeError):
+            raise  # the database itself, not one of the records
+        for one in received:
+            try:
+                with unit_of_work() as session:
+                    stored = _store(session, rules, [one])
+            except (DataError, IntegrityError, StatementError, ValueError) as fault:
+                reason = str(getattr(fault, "orig", None) or fault).splitlines()[0][:200]
+                set_aside(BadRecord(one.snapshot.number, one.payload, BadOrder("order", f"cannot be stored ({reason})")))
+            else:
+                outcome.add(stored)
+        if also is not None:
+            with unit_of_work() as session:
+                also(session)
+    return outcome
+
+
+def _store(session: Session, rules: Rules, received: Sequence[Received]) -> Outcome:
+    outcome = Outcome(numbers={one.snapshot.number for one in received})
+    if not received:
+        return outcome
+    now = utcnow()
+    known = _known(session, rules.account_id, outcome.numbers)
+    writing: list[Received] = []
+    for one in received:
+        before = known.get(one.snapshot.number)
+        if before is None:
+            writing.append(one)
+        elif before.digest == one.digest:
+            outcome.unchanged += 1
+        elif before.remote_updated_at > one.snapshot.remote_updated_at:
+            outcome.stale += 1
+        else:
+            writing.append(one)
+    if not writing:
+        return outcome
+    writing.sort(key=lambda one: one.snapshot.number)  # one order of locks for all writers
+    addresses = _addresses_of_created(session, known, writing)
+    session.execute(_upsert_orders(_inserting(session)), [_order_row(rules, one, known.get(one.snapshot.number), now) for one in writing])
+    ids = _written(session, rules.account_id, writing)
+    fresh = {number: row.id for number, row in ids.items() if row.created_at == now and number not in known}
+    written = [one for one in writing if one.snapshot.number in ids]
+    outcome.new, outcome.changed = len(fresh), len(written) - len(fresh)
+    _write_beside(session, {one.snapshot.number: ids[one.snapshot.number].id for one in written}, written)
+    ready, follow, states = _advance(session, rules, known, written, ids, fresh, addresses)
+    _reserve(session, rules.account_id, written, ids, set(fresh.values()), states)
+    _record_imports(session, rules, written, fresh, states, now)
+    outcome.ready = [order_id for order_id, _ in ready]
+    session.flush()
+    if ready:
+        runs.submit("orders.create", account_id=rules.account_id, items=_items(ready))
+    if follow:
+        runs.submit("orders.follow", account_id=rules.account_id, items=_items(follow))
+    return outcome
+
+
+def _items(orders: Iterable[tuple[int, str]]) -> list[tuple[str, str]]:
+    return [(str(order_id), number) for order_id, number in orders]
+
+
+def _known(session: Session, account_id: int, numbers: set[str]) -> dict[str, Any]:
+    """What we have of these orders; the rows are locked where the database can (SQLite's writer is alone anyway)."""
+    rows = session.execute(
+        select(
+            Order.id, Order.number, Order.digest, Order.remote_updated_at, Order.remote_status, Order.state, Order.origin, Order.cancel_requested
+        )  # fmt: skip
+        .where(Order.account_id == account_id, Order.number.in_(numbers))
+        .order_by(Order.number)
+        .with_for_update()
+    )
+    return {row.number: row for row in rows}
+
+
+# --- rows ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def next_state(status: str, *, current: str | None, origin: str, policy: OrderPolicy | None) -> str:
+    """Our state for an order of TikTok's ``status``; ``current`` None for a new one.
+
+    Orders that Magento knows, or is getting, keep theirs: what happens to them is carried over by ``orders.follow``. A decision that a person or a
+    gate has taken (review, ready, skipped, failed) stands until TikTok cancels.
+    """
+    rules = policy or OrderPolicy()
+    by_hand = origin == MANUAL and not rules.apply_to_manual_import
+    if current in (CREATING, CREATED):
+        return current
+    if status == tiktok.CANCELLED:
+        wanted = rules.create_in_magento and rules.create_when == tiktok.CANCELLED and not by_hand
+        return READY if wanted and current != CANCELLED else CANCELLED
+    if current in (REVIEW, READY, SKIPPED, FAILED, CANCELLED):
+        return current
+    if status == tiktok.ON_HOLD:
+        return HELD
+    if not tiktok.reached(status, tiktok.AWAITING_SHIPMENT):
+        return STORED
+    if by_hand:
+        return REVIEW
+    return READY if rules.create_in_magento and tiktok.reached(status, rules.create_when) else STORED
+
+
+def _order_row(rules: Rules, one: Received, before: Any, now: datetime) -> dict[str, Any]:
+    """The columns of a new order; an existing one takes over only TikTok's side (see ``_upsert_orders``)."""
+    snapshot = one.snapshot
+    row = dict(zip(_HEADER, _header_of(snapshot), strict=True))
+    row["account_id"] = rules.account_id
+    row["digest"] = one.digest
+    row["origin"] = rules.origin
+    row["state"] = STORED if before else next_state(snapshot.remote_status, current=None, origin=rules.origin, policy=rules.policy)
+    row["policy_version_id"] = rules.policy_version_id
+    row["warning"] = "" if tiktok.is_known(snapshot.remote_status) else _unknown(snapshot.remote_status)
+    row["state_changed_at"] = row["created_at"] = row["updated_at"] = now
+    return row
+
+
+def _unknown(status: str) -> str:
+    return f"TikTok gave the order the status {status}, which the connector does not know; nothing is done with it until the status changes."
+
+
+# Building a statement of forty columns costs as much as writing ten rows with it, so each is built once a dialect.
+
+
+def _inserting(session: Session) -> Any:
+    return postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+
+
+@cache
+def _upsert_orders(dialect: Any) -> Any:
+    """Insert, or take over TikTok's side where this version is not older. An address once seen unmasked stays usable (TTS §5.4.5)."""
+    table = Order.__table__
+    statement = dialect.insert(table)
+    new = statement.excluded
+    values = {name: new[name] for name in (*_HEADER, "digest", "updated_at") if name not in ("number", "has_address", "address_masked")}
+    clear_now = and_(new.has_address, ~new.address_masked)
+    clear_before = and_(table.c.has_address, ~table.c.address_masked)
+    values["has_address"] = or_(table.c.has_address, new.has_address)
+    values["address_masked"] = case((or_(clear_now, clear_before), False), else_=or_(table.c.address_masked, new.address_masked))
+    return statement.on_conflict_do_update(
+        index_elements=["account_id", "number"], set_=values, where=table.c.remote_updated_at <= new.remote_updated_at
+    )
+
+
+@cache
+def _upsert_lines(dialect: Any) -> Any:
+    statement = dialect.insert(OrderLine.__table__)
+    values = {name: statement.excluded[name] for name in _LINE if name != "line_id"}
+    return statement.on_conflict_do_update(index_elements=["order_id", "line_id"], set_=values)
+
+
+@cache
+def _upsert_payloads(dialect: Any) -> Any:
+    """The body is replaced; address, name and e-mail only by unmasked ones (the others come as NULL)."""
+    table = OrderPayload.__table__
+    statement = dialect.insert(table)
+    kept = {name: func.coalesce(statement.excluded[name], table.c[name]) for name in ("address", "buyer_name", "buyer_email")}
+    return statement.on_conflict_do_update(index_elements=["order_id"], set_={"body": statement.excluded.body, **kept})
+
+
+@cache
+def _add_tokens(dialect: Any) -> Any:
+    return dialect.insert(BuyerToken.__table__).on_conflict_do_nothing()
+
+
+def _written(session: Session, account_id: int, writing: Sequence[Received]) -> dict[str, Any]:
+    """The rows that now hold this version; one that another writer has overtaken is not among them."""
+    digests = {one.snapshot.number: one.digest for one in writing}
+    rows = session.execute(
+        select(Order.id, Order.number, Order.digest, Order.created_at).where(Order.account_id == account_id, Order.number.in_(digests))
+    )
+    return {row.number: row for row in rows if row.digest == digests[row.number]}
+
+
+def _write_beside(session: Session, ids: dict[str, int], written: Sequence[Received]) -> None:
+    """Lines, the encrypted payload and the buyer's search tokens."""
+    lines: list[dict[str, Any]] = []
+    payloads: list[dict[str, Any]] = []
+    tokens: list[dict[str, Any]] = []
+    digest = vault().blind_index
+    for one in written:
+        snapshot, order_id = one.snapshot, ids[one.snapshot.number]
+        for line in snapshot.lines:
+            row = dict(zip(_LINE, _line_of(line), strict=True))
+            row["order_id"] = order_id
+            lines.append(row)
+        clear = snapshot.has_address and not snapshot.address_masked
+        payloads.append(
+            {
+                "order_id": order_id,
+                "body": one.payload,
+                "address": snapshot.address if clear else None,
+                "buyer_name": snapshot.buyer_name if clear else None,
+                "buyer_email": snapshot.buyer_email or None,
+            }
+        )
+        words = tiktok.buyer_words(snapshot.buyer_name, snapshot.buyer_email, snapshot.buyer_phone)
+        tokens += [{"order_id": order_id, "token": digest(word)} for word in words]
+    dialect = _inserting(session)
+    for statement, rows in ((_upsert_lines, lines), (_upsert_payloads, payloads), (_add_tokens, tokens)):
+        if rows:
+            session.execute(statement(dialect), rows)
+
+
+# --- consequences -------------------------------------------------------------------------------------------------------------------------
+
+
+def _addresses_of_created(session: Session, known: dict[str, Any], writing: Sequence[Received]) -> dict[int, Any]:
+    """The addresses we hold for orders that Magento has: only theirs can need carrying over (TTS §6.5)."""
+    ids = [before.id for one in writing if (before := known.get(one.snapshot.number)) is not None and before.state in (CREATING, CREATED)]
+    if not ids:
+        return {}
+    rows = session.execute(select(OrderPayload.order_id, OrderPayload.address).where(OrderPayload.order_id.in_(ids)))
+    return {row.order_id: row.address for row in rows}
+
+
+def _advance(
+    session: Session,
+    rules: Rules,
+    known: dict[str, Any],
+    written: Sequence[Received],
+    ids: dict[str, Any],
+    fresh: dict[str, int],
+    addresses: dict[int, Any],
+) -> tuple[list[tuple[int, str]], list[tuple[int, str]], dict[int, str]]:
+    """Move existing orders on: (newly ready, to be followed in Magento, state of every written order)."""
+    ready: list[tuple[int, str]] = []
+    follow: list[tuple[int, str]] = []
+    states: dict[int, str] = {}
+    changed = {ids[one.snapshot.number].id: one for one in written if one.snapshot.number not in fresh}
+    by_number = {one.snapshot.number: one.snapshot for one in written}
+    for number, order_id in fresh.items():
+        states[order_id] = next_state(by_number[number].remote_status, current=None, origin=rules.origin, policy=rules.policy)
+        if states[order_id] == READY:
+            ready.append((order_id, number))
+    if not changed:
+        return ready, follow, states
+    orders = session.scalars(select(Order).where(Order.id.in_(changed)).execution_options(populate_existing=True)).all()
+    for order in orders:
+        before, snapshot = known.get(order.number), changed[order.id].snapshot
+        was = before.remote_status if before else order.remote_status
+        if was != order.remote_status:
+            events.record(
+                "order.status",
+                "order",
+                order.id,
+                f"TikTok: {tiktok.label(was)} to {tiktok.label(order.remote_status)}.",
+                account_id=order.account_id,
+                before={"status": was},
+                after={"status": order.remote_status},
+            )
+            if not tiktok.is_known(order.remote_status):
+                state.warn(order, _unknown(order.remote_status))
+        if order.cancel_requested and before is not None and not before.cancel_requested:
+            events.record("order.cancel_requested", "order", order.id, "The buyer asks to cancel this order.", account_id=order.account_id)
+        moved = _move(order, rules)
+        states[order.id] = order.state
+        if moved and order.state == READY:
+            ready.append((order.id, order.number))
+        new_address = _carry_address(session, order, snapshot, addresses.get(order.id))
+        if order.state in (CREATING, CREATED) and (was != order.remote_status or new_address):
+            follow.append((order.id, order.number))
+    return ready, follow, states
+
+
+def _move(order: Order, rules: Rules) -> bool:
+    target = next_state(order.remote_status, current=order.state, origin=order.origin, policy=rules.policy)
+    if target == order.state:
+        return False
+    order.policy_version_id = rules.policy_version_id
+    return state.set_state(order, target, reason=f"TikTok status {order.remote_status}")
+
+
+def _carry_address(session: Session, order: Order, snapshot: OrderSnapshot, held: Any) -> bool:
+    """Note a new delivery address of an order that Magento has: before shipping it is to be carried over, afterwards it warns (TTS §6.5)."""
+    if order.state not in (CREATING, CREATED) or not snapshot.has_address or snapshot.address_masked or held is None or held == dict(snapshot.address or {}):
+        return False
+    if tiktok.is_shipped(order.remote_status):
+        state.warn(order, "The buyer changed the delivery address after the order was shipped; the parcel goes to the earlier address.")
+        return False
+    key = hashlib.blake2b(orjson.dumps(snapshot.address, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+    session.execute(
+        _inserting(session).insert(OutgoingAction.__table__).on_conflict_do_nothing(index_elements=["account_id", "order_id", "action", "key"]),
+        [{"account_id": order.account_id, "order_id": order.id, "action": "address", "key": key}],
+    )
+    events.record("order.address_changed", "order", order.id, "The buyer changed the delivery address.", account_id=order.account_id)
+    return True
+
+
+def _reserve(
+    session: Session, account_id: int, written: Sequence[Received], ids: dict[str, Any], fresh: set[int], states: dict[int, str]
+) -> None:
+    wanted: dict[int, dict[str, int]] = {}
+    reasons: dict[int, str] = {}
+    for one in written:
+        order_id, snapshot = ids[one.snapshot.number].id, one.snapshot
+        holds = reservations.reserves(snapshot.remote_status, states[order_id], snapshot.fulfillment_type)
+        if holds or order_id not in fresh:
+            wanted[order_id] = dict(snapshot.units) if holds else {}
+            reasons[order_id] = _why_released(snapshot.remote_status, states[order_id])
+    if wanted:
+        reservations.keep(session, account_id, wanted, fresh, reasons)
+
+
+def _why_released(status: str, present: str) -> str:
+    if status == tiktok.CANCELLED:
+        return "cancelled"
+    return "created" if present == CREATED else "shipped" if tiktok.is_shipped(status) else "changed"
+
+
+def _record_imports(
+    session: Session, rules: Rules, written: Sequence[Received], fresh: dict[str, int], states: dict[int, str], now: datetime
+) -> None:
+    """One event per new order, in one statement."""
+    actor, run_id = events.actor_now.get(), events.run_now.get()
+    rows = [
+        {
+            "at": now,
+            "actor": actor,
+            "kind": "order.imported",
+            "subject_type": "order",
+            "subject_id": str(fresh[one.snapshot.number]),
+            "account_id": rules.account_id,
+            "message": "Imported from TikTok.",
+            "before": None,
+            "after": {"status": one.snapshot.remote_status, "state": states[fresh[one.snapshot.number]]},
+            "reason": rules.origin,
+            "run_id": run_id,
+            "policy_version_id": rules.policy_version_id,
+        }
+        for one in written
+        if one.snapshot.number in fresh
+    ]
+    if rows:
+        session.execute(insert(Event.__table__), rows)
+
+
+# --- nothing is forgotten -----------------------------------------------------------------------------------------------------------------
+
+
+def sweep_ready(account_id: int) -> int | None:
+    """Hand ``ready`` orders that no open run is going to create to a run; its id, or None when there are none.
+
+    A run can end without having tried an order (cancelled, stopped after repeated faults); such an order must not wait for ever. ``retry_at`` is
+    respected.
+    """
+    with unit_of_work() as session:
+        taken = set(
+            session.scalars(
+                select(JobItem.ref)
+                .join(JobRun, JobRun.id == JobItem.run_id)
+                .where(
+                    JobRun.kind == "orders.create",
+                    JobRun.account_id == account_id,
+                    JobRun.state.in_(OPEN_STATES),
+                    JobItem.state.in_(("open", "waiting")),
+                )
+            )
+        )
+        rows = session.execute(
+            select(Order.id, Order.number)
+            .where(Order.account_id == account_id, Order.state == READY, or_(Order.retry_at.is_(None), Order.retry_at <= utcnow()))
+            .order_by(Order.id)
+        )
+        waiting = [(row.id, row.number) for row in rows if str(row.id) not in taken][:SWEEP_LIMIT]
+        if not waiting:
+            return None
+        return runs.submit("orders.create", account_id=account_id, items=_items(waiting), key=f"orders.create:sweep:{account_id}").run_id

@@ -1,0 +1,304 @@
+"""Sending parcels to TikTok until they are accepted (product.md 6 "Shipment push"; TTS §5.5; A256-A258).
+
+One parcel at a time: claim it, read the order again right before the call (the cancel/ship fence), decide, store the chosen lines, call, record.
+After a lost answer the same reading shows whether the parcel is there already, so that it never becomes two packages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from connector.clients import errors as api
+from connector.clients.tiktok import TikTokClient
+from connector.core.clock import utcnow
+from connector.core.db import db, end_reading, unit_of_work
+from connector.core.errors import DomainError
+from connector.domain import shipping
+from connector.domain.carriers import CarrierMatch, match_carrier
+from connector.domain.shipping import Check, ShipFacts, Verdict
+from connector.models.account import Account
+from connector.models.order import Cancellation, Order, OrderLine, Shipment
+from connector.services import connections, events, policies
+from connector.services.orders import parcels, providers
+from connector.services.orders.parcels import DELIVERED, FAILED, IGNORED, PENDING, SENDING, WAITING_CARRIER, Outcome
+
+#: How long a claimed parcel is believed to be under way.
+CLAIM = timedelta(seconds=60)
+#: Refusals that pass by themselves: the parcel stays pending and is tried again.
+_PASSING = {"not_on_hold": timedelta(minutes=10), "no_open_cancellation": timedelta(minutes=15), "lines": timedelta(minutes=15)}
+#: TikTok's refusals that pass by themselves; the order is not shown as an error.
+_PASSING_CODES = {"tts.on_hold": timedelta(minutes=10), "tts.aftersale_open": timedelta(minutes=15), "tts.package_not_found": timedelta(minutes=5)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A claimed parcel with what is needed to send it."""
+
+    parcel: Shipment
+    order: Order
+    account: Account
+    skus: dict[str, str]
+
+
+def push_order(order_id: int) -> list[Outcome]:
+    """Send every open parcel of one order, oldest first; the outcome of each.
+
+    Raises ``ApiError`` for what should be tried again later (``Unavailable``, ``Uncertain``, ``Unauthorized``); the parcels keep their place.
+    """
+    query = select(Shipment.id).where(Shipment.order_id == order_id, Shipment.state.in_(parcels.OPEN_STATES)).order_by(Shipment.id)
+    found = list(db.session.scalars(query))
+    end_reading()
+    token = connections.order_now.set(order_id)
+    try:
+        return [push(parcel_id) for parcel_id in found]
+    finally:
+        connections.order_now.reset(token)
+
+
+def push(parcel_id: int) -> Outcome:
+    """Send one parcel, or say why not."""
+    job = _claim(parcel_id)
+    if job is None:
+        return Outcome("", DELIVERED, "TikTok already has this parcel.")
+    try:
+        return _send(connections.tiktok(job.account.id), job)
+    except api.Uncertain as lost:
+        _rest(parcel_id, SENDING, lost)
+        raise
+    except (api.Unavailable, api.Unauthorized) as later:
+        _rest(parcel_id, PENDING, later)
+        raise
+    except api.ApiError as refused:
+        return _refused_by_tiktok(job, refused)
+    except BaseException:
+        _rest(parcel_id, SENDING, None)
+        raise
+
+
+def _claim(parcel_id: int) -> _Job | None:
+    """Make this worker the only one that sends the parcel. None when it is delivered already."""
+    now = utcnow()
+    with unit_of_work() as session:
+        parcel = session.get(Shipment, parcel_id, populate_existing=True, with_for_update=True)
+        if parcel is None or parcel.state in (DELIVERED, IGNORED):
+            return None
+        if parcel.state == SENDING and parcel.retry_at and parcel.retry_at > now:
+            raise api.Unavailable(
+                f"Parcel {parcel.tracking_number} is being sent by another worker", system="tiktok", operation="ship", code="ship.in_progress",
+                retry_after=max(1.0, (parcel.retry_at - now).total_seconds()),
+            )  # fmt: skip
+        parcel.state, parcel.attempts, parcel.retry_at = SENDING, parcel.attempts + 1, now + CLAIM
+        order, account = session.get(Order, parcel.order_id), session.get(Account, parcel.account_id)
+        assert order is not None
+        assert account is not None
+        lines = session.execute(select(OrderLine.line_id, OrderLine.magento_sku).where(OrderLine.order_id == order.id))
+        return _Job(parcel, order, account, {line_id: sku for line_id, sku in lines if sku})
+
+
+def _send(client: TikTokClient, job: _Job) -> Outcome:
+    parcel, order = job.parcel, job.order
+    payload = read_order(client, order.number)
+    match = _carrier(job, payload)
+    verdict = _decide(job, payload, match)
+    if verdict.outcome == "done":
+        facts = verdict.checks[0]["facts"]
+        return parcels.delivered(
+            parcel.id, line_ids=list(verdict.choice.line_ids), package_ids=[one for one in facts["package_ids"] if one],
+            note=verdict.checks[0]["message"],
+        )  # fmt: skip
+    if verdict.refusal is not None:
+        return _refused_by_us(job, verdict.refusal, match)
+    assert match is not None
+    units = shipping.units_of(payload, job.skus)
+    warning = _missing_warning(verdict)
+    if verdict.route == shipping.MARK_SHIPPED:
+        marked = client.mark_shipped(
+            order.number, line_ids=verdict.choice.line_ids, tracking_number=parcel.tracking_number, shipping_provider_id=match.provider_id
+        )
+        package_ids, warning = [marked.package_id], " ".join(filter(None, (marked.warning, warning)))
+    else:
+        package_ids = shipping.packages_of(units, verdict.choice.line_ids)
+        for package_id in package_ids:
+            client.ship_package(package_id, tracking_number=parcel.tracking_number, shipping_provider_id=match.provider_id)
+    return parcels.delivered(
+        parcel.id, line_ids=list(verdict.choice.line_ids), package_ids=package_ids,
+        provider_id=match.provider_id, provider_name=match.provider_name, warning=warning,
+    )  # fmt: skip
+
+
+def read_order(client: TikTokClient, number: str) -> dict[str, Any]:
+    """The order as TikTok has it now. Raises ``NotFound`` when TikTok does not give it."""
+    found = next((one for one in client.get_orders([number]) if str(one.get("id")) == number), None)
+    if found is None:
+        raise api.NotFound(f"TikTok does not know order {number} of this shop", system="tiktok", operation="get_orders", code="tts.order_not_found")
+    return found
+
+
+def _carrier(job: _Job, payload: Mapping[str, Any]) -> CarrierMatch | None:
+    """The provider for this parcel; None where the seller does not ship, so that there is nothing to choose."""
+    way = shipping.route(market_of(job.account), str(payload.get("shipping_type") or ""), str(payload.get("fulfillment_type") or ""))
+    if way not in (shipping.MARK_SHIPPED, shipping.SHIP_PACKAGE):
+        return None
+    policy, _ = policies.order_policy(job.account)
+    option = str(payload.get("delivery_option_id") or "")
+    region = str((payload.get("recipient_address") or {}).get("region_code") or "")
+    offered = providers.providers_for(job.account.id, option, buyer_region=region)
+    return providers.resolve(job.parcel, policy, offered, delivery_option=str(payload.get("delivery_option_name") or ""))
+
+
+def _decide(job: _Job, payload: Mapping[str, Any], match: CarrierMatch | None) -> Verdict:
+    """Judge, and when the parcel may leave store its lines in the same transaction, so that no other parcel of the order takes them."""
+    with unit_of_work() as session:
+        order = session.get(Order, job.order.id, with_for_update=True)
+        parcel = session.get(Shipment, job.parcel.id, populate_existing=True)
+        assert order is not None
+        assert parcel is not None
+        others = session.scalars(
+            select(Shipment).where(Shipment.order_id == order.id, Shipment.id != parcel.id, Shipment.state.in_((SENDING, DELIVERED)))
+        )
+        facts = ShipFacts(
+            number=order.number,
+            market=market_of(job.account),
+            status=str(payload.get("status") or ""),
+            fulfillment_type=str(payload.get("fulfillment_type") or ""),
+            shipping_type=str(payload.get("shipping_type") or ""),
+            cancel_requested=bool(payload.get("is_buyer_request_cancel")) or cancellation_open(order.id),
+            units=shipping.units_of(payload, job.skus),
+            quantities=parcel.quantities,
+            mine=frozenset(parcel.line_ids),
+            taken=frozenset(line_id for other in others for line_id in other.line_ids),
+            tracking=parcel.tracking_number,
+            carrier=match,
+        )
+        verdict = shipping.ship_verdict(facts)
+        if verdict.outcome == "ship":
+            assert match is not None
+            there = [unit.line_id for unit in shipping.already_there(facts)]
+            parcel.line_ids, parcel.provider_id = [*there, *verdict.choice.line_ids], match.provider_id
+        if verdict.outcome == "ship" or parcel.error_code != f"ship.{verdict.refusal['check'] if verdict.refusal else ''}":
+            events.record_decision("order", order.id, "ship", [dict(check) for check in verdict.checks])
+        return verdict
+
+
+def _refused_by_us(job: _Job, check: Check, match: CarrierMatch | None) -> Outcome:
+    name, parcel_id = check["check"], job.parcel.id
+    message, remedy = check["message"], check["remedy"]
+    if name == "carrier":
+        assert match is not None
+        return parcels.held_back(parcel_id, WAITING_CARRIER, match.code, message, remedy, retry_in=None, flag=True)
+    if name in ("fulfilled_by_seller", "shipped_by_seller"):
+        return parcels.held_back(parcel_id, IGNORED, f"ship.{name}", message, remedy, retry_in=None, flag=False)
+    passing = _PASSING.get(name)
+    if passing is not None and (name != "lines" or "left_out" in check["facts"] or "line_ids" in check["facts"]):
+        return parcels.held_back(parcel_id, PENDING, f"ship.{name}", message, remedy, retry_in=passing, flag=name == "lines")
+    return parcels.held_back(parcel_id, FAILED, f"ship.{name}", message, remedy, retry_in=None, flag=True)
+
+
+def _refused_by_tiktok(job: _Job, error: api.ApiError) -> Outcome:
+    """A refusal in TikTok's words. "Already shipped" is success when TikTok shows our tracking number (TTS §3.4, 21011006)."""
+    parcel = job.parcel
+    if error.code == "tts.already_shipped":
+        payload = read_order(connections.tiktok(job.account.id), job.order.number)
+        units = shipping.units_of(payload, job.skus)
+        there = [unit for unit in units if shipping.same_tracking(unit.tracking_number, parcel.tracking_number)]
+        if there:
+            return parcels.delivered(
+                parcel.id, line_ids=[unit.line_id for unit in there], package_ids=list(dict.fromkeys(unit.package_id for unit in there if unit.package_id)),
+                note=f"TikTok already shows tracking number {parcel.tracking_number}.",
+            )  # fmt: skip
+        shown = sorted({unit.tracking_number for unit in units if unit.tracking_number})
+        message = f"Order {job.order.number} is shipped on TikTok with another tracking number: {', '.join(shown) or 'none is shown'}."
+        return parcels.held_back(
+            parcel.id, FAILED, "ship.other_tracking", message,
+            "Decide which number is right. Update tracking corrects TikTok's within 72 hours after shipping.", retry_in=None, flag=True,
+        )  # fmt: skip
+    code, title, advice = api.describe(error)
+    text = f"{title}. TikTok answered: {error.remote_message}" if error.remote_message else f"{title}: {error}"
+    if code in _PASSING_CODES:
+        return parcels.held_back(parcel.id, PENDING, code, text, advice, retry_in=_PASSING_CODES[code], flag=False)
+    return parcels.held_back(parcel.id, FAILED, code, text, advice, retry_in=parcels.patience(parcel.attempts), flag=True)
+
+
+def _rest(parcel_id: int, new_state: str, error: api.ApiError | None) -> None:
+    """Give the claim back after a call that may be repeated: at once by the same run, in a moment by the sweep."""
+    with unit_of_work() as session:
+        parcel = session.get(Shipment, parcel_id, populate_existing=True)
+        if parcel is None or parcel.state != SENDING:
+            return
+        parcel.state, parcel.retry_at = new_state, utcnow()
+        if error is not None:
+            code, title, advice = api.describe(error)
+            parcel.error_code, parcel.error_message, parcel.error_remedy = code, f"{title}: {error}", advice
+
+
+def market_of(account: Account) -> str:
+    return (account.shop_region or account.country or "").upper()
+
+
+def cancellation_open(order_id: int) -> bool:
+    """A buyer's cancellation request of this order waits for an answer (TTS §5.6.3)."""
+    query = select(Cancellation.id).where(
+        Cancellation.order_id == order_id, Cancellation.cancel_type == "BUYER_CANCEL", Cancellation.remote_status == "CANCELLATION_REQUEST_PENDING"
+    )
+    return db.session.scalar(query.limit(1)) is not None
+
+
+def _missing_warning(verdict: Verdict) -> str:
+    missing = verdict.choice.missing
+    if not missing:
+        return ""
+    return "Magento shipped more than TikTok waits for: " + ", ".join(f"{quantity} x {sku}" for sku, quantity in missing.items()) + "."
+
+
+def update_tracking(parcel_id: int, tracking_number: str, provider_name: str, *, actor: str) -> Outcome:
+    """Correct the tracking of a parcel that TikTok has, within 72 hours after shipping (TTS §5.5.4). Raises ``DomainError`` and ``ApiError``."""
+    number = shipping.clean_tracking(tracking_number)
+    problem = shipping.tracking_problem(number)
+    if problem:
+        raise DomainError("ship.tracking", problem, "Enter the number as it stands on the label.", field="tracking_number")
+    parcel = db.session.get(Shipment, parcel_id)
+    if parcel is None or parcel.state != DELIVERED:
+        raise DomainError("ship.not_delivered", "TikTok does not have this parcel yet.", "Ship it first; only then can its tracking be corrected.")
+    order = db.session.get(Order, parcel.order_id)
+    assert order is not None
+    offered = providers.providers_for(parcel.account_id, order.delivery_option_id, buyer_region="")
+    match = match_carrier(provider_name or parcel.provider_name, {}, offered)
+    if not match.ok:
+        raise DomainError(
+            "carrier.not_offered", f"TikTok does not offer the carrier {match.title!r} for this order.",
+            f"Choose one of: {', '.join(one.name for one in offered)}.", field="carrier",
+        )  # fmt: skip
+    client = connections.tiktok(parcel.account_id)
+    end_reading()
+    token = connections.order_now.set(order.id)
+    try:
+        if parcel.package_id:
+            client.update_package_shipping_info(parcel.package_id, tracking_number=number, shipping_provider_id=match.provider_id)
+        else:
+            client.update_order_shipping_info(order.number, tracking_number=number, shipping_provider_id=match.provider_id)
+    finally:
+        connections.order_now.reset(token)
+    with unit_of_work() as session:
+        parcel = session.get(Shipment, parcel_id, populate_existing=True)
+        order = session.get(Order, order.id, populate_existing=True)
+        assert parcel is not None
+        assert order is not None
+        before = {"tracking_number": parcel.tracking_number, "carrier": parcel.provider_name}
+        for line in session.scalars(select(OrderLine).where(OrderLine.order_id == order.id, OrderLine.line_id.in_(parcel.line_ids))):
+            line.tracking_number, line.shipping_provider_id = number, match.provider_id
+        if shipping.same_tracking(order.tracking_number, parcel.tracking_number):
+            order.tracking_number, order.carrier_name = number, match.provider_name
+        parcel.tracking_number, parcel.provider_id, parcel.provider_name = number, match.provider_id, match.provider_name
+        order.dirty_at = order.dirty_at or utcnow()
+        message = f"Tracking corrected at TikTok: {before['tracking_number']} is now {number} by {match.provider_name}."
+        events.record(
+            "parcel.corrected", "order", order.id, message, account_id=order.account_id, actor=actor,
+            before=before, after={"tracking_number": number, "carrier": match.provider_name},
+        )  # fmt: skip
+        return Outcome(number, DELIVERED, message)
+

@@ -1,0 +1,113 @@
+"""The ledger of units that TikTok orders hold and Magento does not know about: the ``open`` term of the stock formula (product.md 4, A246, TTS §6.7)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from connector.core.clock import utcnow
+from connector.core.db import db, unit_of_work
+from connector.domain import tiktok_order as tiktok
+from connector.models.order import CREATED, CREATING, READY, Reservation, SkuMapping
+
+
+def reserves(status: str, state: str, fulfillment_type: str = "") -> bool:
+    """Whether an order of this TikTok status and state of ours holds stock of the merchant.
+
+    From the moment it is placed (UNPAID and ON_HOLD included) until Magento knows it. An order that was shipped without Magento holds nothing any
+    more, unless it is still to be created; one fulfilled by TikTok never takes the merchant's stock.
+    """
+    if status == tiktok.CANCELLED or state == CREATED or fulfillment_type == tiktok.BY_TIKTOK:
+        return False
+    return state in (READY, CREATING) or not tiktok.reached(status, tiktok.IN_TRANSIT)
+
+
+def keep(session: Session, account_id: int, wanted: Mapping[int, Mapping[str, int]], fresh: set[int], reason: Mapping[int, str]) -> None:
+    """Make the open reservations of these orders what they should be, inside the caller's transaction.
+
+    ``wanted``: order id -> seller SKU -> units (empty: release everything, for ``reason[order id]``). ``fresh`` ids have none yet. SKUs that a person
+    mapped are reserved under their Magento SKU.
+    """
+    names = _mapped(session, account_id, {sku for units in wanted.values() for sku in units})
+    rows: list[dict[str, Any]] = []
+    now = utcnow()
+    for order_id, units in wanted.items():
+        totals: Counter[str] = Counter()
+        for sku, quantity in units.items():
+            totals[names.get(sku, sku)] += quantity
+        rows += [_row(order_id, account_id, sku, quantity, now) for sku, quantity in totals.items()]
+    kept = {(row["order_id"], row["sku"]) for row in rows}
+    _release_others(session, [order_id for order_id in wanted if order_id not in fresh], kept, reason, now)
+    if rows:
+        session.execute(_upsert(postgresql if session.get_bind().dialect.name == "postgresql" else sqlite), rows)
+
+
+@cache
+def _upsert(dialect: Any) -> Any:
+    statement = dialect.insert(Reservation.__table__)
+    return statement.on_conflict_do_update(
+        index_elements=["order_id", "sku"], set_={"quantity": statement.excluded.quantity, "released_at": None, "release_reason": ""}
+    )
+
+
+def release(order_id: int, reason: str) -> int:
+    """Give back everything an order holds (``created``: Magento counts it from now on; ``cancelled``). The number of SKUs released."""
+    with unit_of_work() as session:
+        return session.execute(
+            update(Reservation)
+            .where(Reservation.order_id == order_id, Reservation.released_at.is_(None))
+            .values(released_at=utcnow(), release_reason=reason)
+            .execution_options(synchronize_session=False)
+        ).rowcount
+
+
+def open_units(skus: list[str] | None = None) -> dict[str, int]:
+    """Units held per SKU over all accounts; of all SKUs that have any when none are named."""
+    query = select(Reservation.sku, func.sum(Reservation.quantity)).where(Reservation.released_at.is_(None)).group_by(Reservation.sku)
+    if skus is not None:
+        query = query.where(Reservation.sku.in_(skus))
+    return {sku: int(total) for sku, total in db.session.execute(query)}
+
+
+def _row(order_id: int, account_id: int, sku: str, quantity: int, now: datetime) -> dict[str, Any]:
+    return {
+        "order_id": order_id,
+        "account_id": account_id,
+        "sku": sku,
+        "quantity": quantity,
+        "created_at": now,
+        "released_at": None,
+        "release_reason": "",
+    }
+
+
+def _mapped(session: Session, account_id: int, skus: set[str]) -> dict[str, str]:
+    if not skus:
+        return {}
+    rows = session.execute(
+        select(SkuMapping.seller_sku, SkuMapping.magento_sku).where(SkuMapping.account_id == account_id, SkuMapping.seller_sku.in_(skus))
+    )
+    return {row.seller_sku: row.magento_sku for row in rows}
+
+
+def _release_others(session: Session, order_ids: list[int], kept: set[tuple[int, str]], reason: Mapping[int, str], now: datetime) -> None:
+    if not order_ids:
+        return
+    held = session.execute(
+        select(Reservation.id, Reservation.order_id, Reservation.sku).where(Reservation.order_id.in_(order_ids), Reservation.released_at.is_(None))
+    ).all()
+    for row in held:
+        if (row.order_id, row.sku) not in kept:
+            session.execute(
+                update(Reservation)
+                .where(Reservation.id == row.id)
+                .values(released_at=now, release_reason=reason.get(row.order_id, "changed"))
+                .execution_options(synchronize_session=False)
+            )

@@ -1,0 +1,103 @@
+"""Taking back a Magento order whose TikTok order was cancelled (product.md 6, 7; MAG §4.5.2, §4.6.3): once, and only what was not shipped.
+
+Magento cancels what is not invoiced. An invoiced order is refunded offline instead, with every unit returned to stock, so that stock comes back
+exactly once either way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import select
+
+from connector.clients import errors as api
+from connector.clients.magento import MagentoClient
+from connector.core.db import db, end_reading, unit_of_work
+from connector.models.order import Order, OutgoingAction
+from connector.services import connections, events
+from connector.services.orders import state
+
+ACTION = "cancel_magento"
+NOT_POSSIBLE = "magento.not_cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """``how``: nothing (no Magento order), canceled, refunded, shipped (left alone), already (it was canceled or closed)."""
+
+    how: str
+    message: str
+
+
+def cancel_in_magento(order_id: int, *, reason: str) -> Undone:
+    """Cancel or refund the Magento order of a cancelled TikTok order. At most once in effect: what Magento shows is read before anything is done.
+
+    An order of which something was shipped is left alone with a warning. Raises ``ApiError``; calling again continues.
+    """
+    order = db.session.get(Order, order_id, populate_existing=True)
+    if order is None or not order.magento_id:
+        return Undone("nothing", "The order is not in Magento.")
+    magento_id, account_id, number = order.magento_id, order.account_id, order.magento_number or order.magento_id
+    with unit_of_work() as session:
+        action = session.scalar(select(OutgoingAction).where(OutgoingAction.order_id == order_id, OutgoingAction.action == ACTION))
+        if action is None:
+            action = OutgoingAction(account_id=account_id, order_id=order_id, action=ACTION, created_by=events.actor_now.get(), request={"reason": reason})
+            session.add(action)
+        action.attempts = (action.attempts or 0) + 1
+        action.state = "sent"
+    end_reading()
+    client = connections.magento_for(account_id)
+    undone, facts = _undo(client, magento_id, number, reason)
+    with unit_of_work() as session:
+        order = session.get(Order, order_id, populate_existing=True)
+        assert order is not None
+        action = session.scalar(select(OutgoingAction).where(OutgoingAction.order_id == order_id, OutgoingAction.action == ACTION))
+        assert action is not None
+        repeated = action.state == "accepted"
+        action.state, action.answer = "accepted", {"how": undone.how}
+        order.magento_state, order.magento_status = facts.get("state"), facts.get("status")
+        if undone.how == "shipped":
+            state.warn(order, undone.message)
+        else:
+            state.clear_flag(order, NOT_POSSIBLE, reason=undone.message)
+            if not repeated:
+                events.record("order.undone", "order", order.id, undone.message, account_id=account_id, reason=reason)
+    return undone
+
+
+def _undo(client: MagentoClient, magento_id: str, number: str, reason: str) -> tuple[Undone, dict[str, Any]]:
+    facts = client.order(magento_id)
+    if facts.get("state") in ("canceled", "closed"):
+        return Undone("already", f"Magento order {number} is {facts['state']} already."), facts
+    items = [item for item in facts.get("items") or () if not item.get("parent_item_id")]
+    if any(Decimal(str(item.get("qty_shipped") or 0)) > 0 for item in items):
+        text = f"TikTok cancelled the order, but Magento order {number} has shipped units: it is left as it is. Recall the parcel, then refund it in Magento."
+        return Undone("shipped", text), facts
+    if any(_left(item) > 0 for item in items):
+        return _refund(client, magento_id, number, items, facts, reason)
+    if client.cancel(magento_id):
+        return Undone("canceled", f"Magento order {number} was cancelled: {reason}."), client.order(magento_id)
+    raise api.Rejected(
+        f"Magento answered that order {number} cannot be cancelled; it is {facts.get('state')} ({facts.get('status')}).",
+        system="magento", operation="cancel", code=NOT_POSSIBLE,
+    )  # fmt: skip
+
+
+def _refund(
+    client: MagentoClient, magento_id: str, number: str, items: list[dict[str, Any]], facts: dict[str, Any], reason: str
+) -> tuple[Undone, dict[str, Any]]:
+    """An offline credit memo over everything invoiced and not refunded; unshipped units must be listed as returned, or Magento counts them as gone."""
+    quantities = {str(item["item_id"]): _left(item) for item in items if _left(item) > 0}
+    shipping = Decimal(str(facts.get("base_shipping_invoiced") or 0)) - Decimal(str(facts.get("base_shipping_refunded") or 0))
+    client.refund(magento_id, items=quantities, shipping_amount=shipping, return_to_stock=list(quantities), comment=f"Cancelled on TikTok: {reason}")
+    after = client.order(magento_id)
+    if after.get("state") not in ("canceled", "closed"):
+        client.cancel(magento_id)  # units that were never invoiced
+        after = client.order(magento_id)
+    return Undone("refunded", f"Magento order {number} was refunded and its units returned to stock: {reason}."), after
+
+
+def _left(item: dict[str, Any]) -> Decimal:
+    return Decimal(str(item.get("qty_invoiced") or 0)) - Decimal(str(item.get("qty_refunded") or 0))

@@ -1,0 +1,114 @@
+// Everything here only adds comfort: each page works without it.
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  root.classList.add("js");
+  const closest = (event, selector) => (event.target instanceof Element ? event.target.closest(selector) : null);
+
+  // Theme: the server writes the chosen one into the page; nobody chose yet, so follow the system.
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const setTheme = (theme) => root.setAttribute("data-bs-theme", theme);
+  if (!root.hasAttribute("data-theme-chosen") && dark.matches) setTheme("dark");
+  document.addEventListener("click", (event) => {
+    if (!closest(event, "[data-theme-toggle]")) return;
+    event.preventDefault();
+    const theme = root.getAttribute("data-bs-theme") === "dark" ? "light" : "dark";
+    setTheme(theme);
+    document.cookie = `theme=${theme};path=/;max-age=31536000;samesite=lax`;
+  });
+
+  // Pop-up menus (<details data-pop>): one open at a time, closed by a click elsewhere or Escape, never cut off by a scrolling table.
+  const openPops = () => [...document.querySelectorAll("details[data-pop][open]")];
+  document.addEventListener("click", (event) => {
+    for (const pop of openPops()) if (!pop.contains(event.target)) pop.open = false;
+  });
+  document.addEventListener("toggle", (event) => {
+    const pop = event.target, sheet = pop.querySelector?.(".pop-sheet");
+    if (!pop.matches?.(".col-menu details") || !pop.open || !sheet) return;
+    const button = pop.querySelector("summary").getBoundingClientRect();
+    const below = button.bottom + sheet.offsetHeight < innerHeight;
+    sheet.style.top = `${below ? button.bottom : button.top - sheet.offsetHeight}px`;
+    sheet.style.left = `${Math.max(8, button.right - sheet.offsetWidth)}px`;
+  }, true);
+
+  // Selection: kept by grid while rows come and go, and sent along with the bulk form whichever page is shown.
+  const picked = new Map();
+  const picks = (form) => picked.get(form.id) ?? picked.set(form.id, new Set()).get(form.id);
+  const boxes = (form) => [...form.querySelectorAll("input[name=ids]")];
+  const showPicks = (form) => {
+    const set = picks(form), all = form.querySelector("[data-all]"), on = boxes(form).filter((box) => box.checked).length;
+    for (const box of boxes(form)) box.closest("tr")?.classList.toggle("picked", box.checked);
+    if (all) [all.checked, all.indeterminate] = [on > 0 && on === boxes(form).length, on > 0 && on < boxes(form).length];
+    const words = form.querySelector("[data-chosen]");
+    if (words) words.textContent = set.size ? `${set.size} selected${set.size > on ? `, ${set.size - on} on other pages` : ""}` : "";
+  };
+  document.addEventListener("change", (event) => {
+    const form = closest(event, "form[data-bulk]");
+    if (!form) return;
+    if (event.target.matches("[data-all]")) for (const box of boxes(form)) box.checked = event.target.checked;
+    for (const box of boxes(form)) picks(form)[box.checked ? "add" : "delete"](box.value);
+    if (event.target.matches("[data-all]")) form.querySelector("[data-scope]").value = "ids";
+    showPicks(form);
+  });
+  document.addEventListener("formdata", (event) => {
+    if (!event.target.matches("form[data-bulk]") || event.formData.get("scope") !== "ids") return;
+    const sent = new Set(event.formData.getAll("ids"));
+    for (const id of picks(event.target)) if (!sent.has(id)) event.formData.append("ids", id);
+  });
+
+  // After a swap: filter inputs show what the server understood (a morph keeps what was typed), ticks come back, errors get the focus.
+  const settle = () => {
+    for (const form of document.querySelectorAll("form[data-sync]")) {
+      const active = form.contains(document.activeElement) ? document.activeElement : null, typed = active?.value;
+      form.reset();
+      if (active?.matches("input:not([type=checkbox]):not([type=radio])")) active.value = typed;
+    }
+    for (const form of document.querySelectorAll("form[data-bulk]")) {
+      for (const box of boxes(form)) box.checked = picks(form).has(box.value);
+      showPicks(form);
+    }
+    document.querySelector("[data-focus]")?.focus();
+  };
+  document.addEventListener("htmx:after:swap", settle);
+  document.addEventListener("DOMContentLoaded", settle);
+  document.addEventListener("htmx:before:request", (event) => {
+    if (event.detail.ctx.sourceEvent?.type === "every" && document.hidden) event.preventDefault();
+  });
+
+  // A form is sent once; copying; dialogs (a link to the same page without JavaScript); toasts that can be put away.
+  document.addEventListener("submit", (event) => {
+    if (event.target.method !== "post") return;
+    if (event.target.dataset.sent) event.preventDefault();
+    event.target.dataset.sent = "1";
+    setTimeout(() => delete event.target.dataset.sent, 3000);
+  });
+  document.addEventListener("click", async (event) => {
+    const copy = closest(event, "[data-copy]"), opener = closest(event, "[data-dialog]");
+    closest(event, "[data-dismiss]")?.closest("[data-toast]").remove();
+    if (closest(event, "[data-close]")) closest(event, "dialog")?.close();
+    if (opener) { event.preventDefault(); document.getElementById(opener.dataset.dialog)?.showModal(); }
+    if (copy) {
+      await navigator.clipboard.writeText(copy.dataset.copy);
+      copy.classList.add("copied");
+      setTimeout(() => copy.classList.remove("copied"), 1500);
+    }
+  });
+
+  // Keys in grids: j and k move, x selects, Enter opens, / searches.
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") for (const pop of openPops()) { pop.open = false; pop.querySelector("summary").focus(); }
+    if (event.ctrlKey || event.metaKey || event.altKey || closest(event, "input:not([type=checkbox]), select, textarea")) return;
+    const rows = [...document.querySelectorAll("tr[data-row]")], here = document.activeElement?.closest("tr[data-row]");
+    const move = (step) => rows[Math.min(Math.max(rows.indexOf(here) + step, 0), rows.length - 1)]?.focus();
+    const act = {
+      j: () => move(1),
+      k: () => move(-1),
+      x: () => here?.querySelector("input[name=ids]")?.click(),
+      Enter: () => document.activeElement === here && here?.querySelector("a[data-open], a[href]")?.click(),
+      "/": () => document.querySelector("[data-search]")?.focus(),
+    }[event.key];
+    if (!act || (event.key !== "/" && !rows.length)) return;
+    if (event.key !== "Enter") event.preventDefault();
+    act();
+  });
+})();

@@ -1,0 +1,231 @@
+"""A grid's routes: page and partial, bulk actions with their confirm page, CSV export. See ``connector/grids/__init__.py``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from flask import Blueprint, Response, abort, current_app, make_response, render_template, request, stream_with_context, url_for
+from flask_login import current_user
+from markupsafe import Markup
+from sqlalchemy import or_, select
+from werkzeug.datastructures import MultiDict
+
+from connector.core.clock import utcnow
+from connector.core.db import db
+from connector.core.errors import DomainError
+from connector.grids.export import csv_lines
+from connector.grids.grid import BULK_LIMIT, PAGE_SIZES, Action, Grid, Preview, Result
+from connector.grids.query import Page, allowed_ids, matching_ids, run
+from connector.grids.state import GridState
+from connector.models.grid import GridPreference, SavedView
+from connector.web.auth import can, requires
+from connector.web.cells import CELLS, cells_drawer
+from connector.web.filters import user_zone
+from connector.web.htmx import go_to, is_htmx, toast, wants_partial
+
+Scope = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class MountedGrid:
+    """Where a grid lives, for saved views and column choice."""
+
+    grid: Grid
+    endpoint: str
+
+
+def mounted() -> dict[str, MountedGrid]:
+    """Every grid of this application by key."""
+    found: dict[str, MountedGrid] = current_app.extensions.setdefault("connector.grids", {})
+    return found
+
+
+def grid_routes(
+    bp: Blueprint,
+    grid: Grid,
+    template: str,
+    *,
+    scope: Scope = lambda: None,
+    context: Callable[[], dict[str, Any]] = dict,
+    rule: str = "/",
+    name: str = "index",
+) -> None:
+    """Add ``<bp>.<name>``, and ``bulk`` and ``export`` beside it (``<name>_bulk``, ``<name>_export`` unless the name is "index")."""
+    prefix = "" if name == "index" else f"{name}_"
+
+    @requires(grid.permission)
+    def index() -> Response:
+        return render_grid(template, grid, grid_state(grid), scope=scope(), context=context)
+
+    @requires(grid.permission)
+    def bulk() -> Any:
+        return _bulk(grid, scope(), url_for(f"{bp.name}.{name}"))
+
+    @requires(grid.permission)
+    def export() -> Response:
+        return _export(grid, scope())
+
+    bp.add_url_rule(rule, name, index, methods=["GET"])
+    bp.add_url_rule(rule.rstrip("/") + "/bulk", f"{prefix}bulk", bulk, methods=["POST"])
+    bp.add_url_rule(rule.rstrip("/") + "/export.csv", f"{prefix}export", export, methods=["GET"])
+    bp.record(lambda setup: _mount(setup, grid, f"{bp.name}.{name}"))
+
+
+def _mount(setup: Any, grid: Grid, endpoint: str) -> None:
+    setup.app.extensions.setdefault("connector.grids", {})[grid.key] = MountedGrid(grid, endpoint)
+
+
+def render_grid(
+    template: str, grid: Grid, state: GridState, *, scope: Any = None, context: Callable[[], dict[str, Any]] = dict
+) -> Response:
+    """The grid's page; for an htmx swap of the grid, the grid alone."""
+    page = run(grid, state, scope)
+    shared = grid_context(grid, state, page)
+    if wants_partial():
+        response = make_response(shared["draw_grid"]())
+        if request.headers.get("HX-Source", "").startswith("form"):
+            response.headers["HX-Push-Url"] = state.url()  # the tidy address, not one with every empty filter
+        return response
+    return make_response(render_template(template, **shared, **context()))
+
+
+def grid_context(grid: Grid, state: GridState, page: Page) -> dict[str, Any]:
+    """What ``components/_grid.html`` needs; also for pages that show a grid beside something else."""
+    endpoint = mounted()[grid.key].endpoint
+    prefix = endpoint.removesuffix("index") if endpoint.endswith(".index") else f"{endpoint}_"
+    allowed = [action for action in grid.actions if can(action.permission)]
+    views = _views(grid)
+    columns = [(column, _cell(grid, column.cell)) for column in state.visible]
+    parts = {
+        "grid": grid,
+        "state": state,
+        "page": page,
+        "columns": columns,
+        "draw_cells": cells_drawer(columns, grid.row_url),
+        "bulk_actions": [action for action in allowed if action.bulk],
+        "row_actions": [action for action in allowed if action.row],
+        "bulk_url": url_for(f"{prefix}bulk"),
+        "export_url": state.url(path=url_for(f"{prefix}export")),
+        "page_sizes": PAGE_SIZES,
+        "views": views,
+        "current_view": next((view for view in views if view.query == state.view_query), None),
+        "current_user": current_user,
+    }
+    body = current_app.jinja_env.get_template("components/_grid_body.html")
+    return {"grid": grid, "state": state, "page": page, "draw_grid": lambda: Markup(body.render(parts))}  # noqa: S704 - a template's own output
+
+
+def _cell(grid: Grid, name: str) -> Any:
+    """What draws a cell: a macro of the grid's own template, else one of the shared cells."""
+    own = getattr(current_app.jinja_env.get_template(grid.cells).module, name, None) if grid.cells else None
+    if own is None and name not in CELLS:
+        raise LookupError(f"grid {grid.key} asks for a cell {name!r} that nothing defines")
+    return own or CELLS[name]
+
+
+def _views(grid: Grid) -> list[SavedView]:
+    stmt = select(SavedView).where(SavedView.grid_key == grid.key, or_(SavedView.user_id == current_user.id, SavedView.shared))
+    return list(db.session.scalars(stmt.order_by(SavedView.name, SavedView.id)))
+
+
+def grid_state(grid: Grid, args: Any = None, path: str = "") -> GridState:
+    preference = db.session.get(GridPreference, (current_user.id, grid.key))
+    return GridState.parse(
+        grid,
+        request.args if args is None else args,
+        path=path or request.path,
+        tz=user_zone(),
+        preferred_columns=preference.columns if preference else None,
+    )
+
+
+def _export(grid: Grid, scope: Any) -> Response:
+    lines: Iterator[str] = csv_lines(grid, grid_state(grid), scope)
+    response = Response(stream_with_context(lines), mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="{grid.key}-{utcnow():%Y-%m-%d}.csv"'
+    return response
+
+
+def _posted_state(grid: Grid, path: str) -> GridState:
+    pairs = parse_qs(request.form.get("state", ""), keep_blank_values=True)
+    return grid_state(grid, MultiDict([(name, value) for name, values in pairs.items() for value in values]), path)
+
+
+def _bulk(grid: Grid, scope: Any, back: str) -> Any:
+    state = _posted_state(grid, back)
+    back = state.url()
+    key, _, row_id = request.form.get("row_action", "").partition(":")
+    action = grid.action(key or request.form.get("action", ""))
+    if action is None:
+        toast("Nothing was done: choose an action first.", "warning")
+        return go_to(back)
+    if not can(action.permission):
+        abort(403)
+    which = "row" if row_id else request.form.get("scope", "ids")
+    ids = _chosen(grid, state, scope, which, row_id)
+    if not ids:
+        toast(f"Nothing was done: no {grid.noun} is selected. Tick the rows first, or choose all matching.", "warning")
+        return go_to(back)
+    checks = list(action.preview(ids))
+    form = action.form_class() if action.form_class is not None else None
+    ready = [check.id for check in checks if check.ok]
+    confirmed = request.form.get("confirm") == "1"
+    if confirmed and ready and (form is None or form.validate_on_submit()):
+        try:
+            return _done(action.submit(ready, form), back)
+        except DomainError as refusal:
+            if form is None:
+                raise
+            form.refuse(refusal)
+    if form is not None and not confirmed:
+        form = action.form_class(formdata=None)  # type: ignore[misc]
+    return _confirm_page(grid, action, checks, form, which=which, row_id=row_id, ids=ids, back=back, status=422 if confirmed else 200)
+
+
+def _chosen(grid: Grid, state: GridState, scope: Any, which: str, row_id: str) -> list[Any]:
+    if which == "all":
+        return matching_ids(grid, state, scope)
+    if which == "row":
+        return allowed_ids(grid, [row_id], scope)
+    posted = request.form.get("page_ids", "").split(",") if which == "page" else request.form.getlist("ids")
+    return allowed_ids(grid, [each for each in posted if each], scope)
+
+
+def _done(result: Result, back: str) -> Any:
+    toast(result.message, result.tone)
+    if result.url:
+        return go_to(result.url)
+    if result.run_id is not None and "queue.run" in current_app.view_functions:
+        return go_to(url_for("queue.run", run_id=result.run_id))
+    return go_to(back)
+
+
+def _confirm_page(
+    grid: Grid, action: Action, checks: list[Preview], form: Any, *, which: str, row_id: str, ids: list[Any], back: str, status: int
+) -> Response:
+    refused = [check for check in checks if not check.ok]
+    page = render_template(
+        "components/confirm_bulk.html",
+        grid=grid,
+        action=action,
+        form=form,
+        ready=[check for check in checks if check.ok],
+        refused=refused,
+        reasons=Counter(check.reason for check in refused).most_common(),
+        which=which,
+        row_id=row_id,
+        # "All matching" posts the filters again, so 10,000 ids never travel; hand-picked rows post themselves.
+        ids=[] if which in ("all", "row") else ids,
+        limited=which == "all" and len(ids) >= BULK_LIMIT,
+        limit=BULK_LIMIT,
+        back=back,
+        posted_state=request.form.get("state", ""),
+    )
+    response = make_response(page, status)
+    if is_htmx():
+        response.headers["HX-Retarget"] = "body"
+    return response

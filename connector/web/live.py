@@ -1,0 +1,96 @@
+"""Live pages: one Redis subscription a web process, fanned out to its open streams.
+
+A stream holds a thread of the web server, so there is a ceiling of about half of them; a page that gets no stream polls the same partials instead
+(the browser's script does both). Messages only say that something changed; the page then asks for what it shows.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Iterator
+
+from flask import Flask, current_app
+from redis.exceptions import RedisError
+
+from connector.core import redis as redis_connections
+from connector.jobs.doorbell import CHANNEL
+
+#: Streams at once in one web process (24 threads in the embedded one).
+CEILING = 12
+HEARTBEAT_SECONDS = 15.0
+#: A stream is closed after this long and the browser opens a new one: a thread is never lost to a dead peer for good.
+LIFETIME_SECONDS = 600.0
+
+
+class Hub:
+    """Fans one subscription out to many streams."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis_url = redis_url
+        self._streams: set[queue.Queue[str]] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def open(self) -> queue.Queue[str] | None:
+        """A mailbox for one stream, or None when the ceiling is reached."""
+        with self._lock:
+            if len(self._streams) >= CEILING:
+                return None
+            mailbox: queue.Queue[str] = queue.Queue(maxsize=200)
+            self._streams.add(mailbox)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._listen, name="live-hub", daemon=True)
+                self._thread.start()
+            return mailbox
+
+    def close(self, mailbox: queue.Queue[str]) -> None:
+        with self._lock:
+            self._streams.discard(mailbox)
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                subscription = redis_connections.patient(self._redis_url).pubsub(ignore_subscribe_messages=True)
+                subscription.subscribe(CHANNEL)
+                for message in subscription.listen():
+                    self._deliver(message["data"].decode())
+            except RedisError:
+                threading.Event().wait(1.0)
+
+    def _deliver(self, text: str) -> None:
+        with self._lock:
+            for mailbox in self._streams:
+                try:
+                    mailbox.put_nowait(text)
+                except queue.Full:  # a page that does not read; it learns the state by its next request
+                    pass
+
+
+def init_app(app: Flask) -> None:
+    app.extensions["connector_live"] = Hub(app.config["CONNECTOR"].redis_url)
+
+
+def stream() -> Iterator[str] | None:
+    """Server-sent events (``run:changed``, ``orders:changed``) for one page; None when there is no room for another stream."""
+    hub: Hub = current_app.extensions["connector_live"]
+    mailbox = hub.open()
+    if mailbox is None:
+        return None
+
+    def events() -> Iterator[str]:
+        left = LIFETIME_SECONDS
+        try:
+            yield "retry: 3000\n\n"
+            while left > 0:
+                try:
+                    message = mailbox.get(timeout=HEARTBEAT_SECONDS)
+                    yield f"event: {json.loads(message)['topic']}:changed\ndata: {message}\n\n"
+                except queue.Empty:
+                    left -= HEARTBEAT_SECONDS
+                    yield ": still here\n\n"
+        finally:
+            hub.close(mailbox)
+
+    return events()

@@ -1,0 +1,44 @@
+"""Headers that bound what a page can do, and CSRF protection of every form."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, g, request
+from flask_login import current_user
+from flask_wtf import CSRFProtect
+
+csrf = CSRFProtect()
+
+
+def init_app(app: Flask) -> None:
+    # The token lives as long as the session: operators keep a page open all day.
+    app.config.setdefault("WTF_CSRF_TIME_LIMIT", None)
+    csrf.init_app(app)
+    app.after_request(_headers)
+
+
+def allow_form_to(url: str) -> None:
+    """Let a form of this answer end (through redirects) at another site: the OAuth consent page."""
+    parts = urlsplit(url)
+    g.setdefault("form_targets", set()).add(f"{parts.scheme}://{parts.netloc}")
+
+
+def _headers(response: Response) -> Response:
+    forms = " ".join(["'self'", *sorted(g.get("form_targets", ()))])
+    response.headers.setdefault(
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+        f"manifest-src 'self'; form-action {forms}; base-uri 'none'; frame-ancestors 'none'",
+    )
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("X-Frame-Options", "DENY")
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    response.headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+    if request.is_secure:
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    if request.endpoint != "static" and "Cache-Control" not in response.headers:
+        # Pages hold buyer data: neither a proxy nor the browser's disk keeps them.
+        response.headers["Cache-Control"] = "no-store" if current_user else "no-cache"
+    return response

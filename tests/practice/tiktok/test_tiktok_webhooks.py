@@ -1,0 +1,202 @@
+"""Webhooks as a receiver sees them (TTS §5.8)."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from connector.practice.tiktok.signature import webhook_is_genuine
+
+from .seller import Seller
+
+HOUR = 3600
+
+
+class Receiver:
+    """A real HTTP receiver that notes raw bodies and signatures, and answers what it is told."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, Any], bytes, str]] = []
+        self.status = 200
+        self.delay = 0.0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.got.append((json.loads(body), body, self.headers.get("Authorization", "")))
+                time.sleep(outer.delay)
+                self.send_response(outer.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def of(self, kind: int) -> list[dict[str, Any]]:
+        return [document for document, _, _ in self.got if document["type"] == kind]
+
+
+@pytest.fixture
+def receiver(seller: Seller) -> Iterator[Receiver]:
+    running = Receiver()
+    seller.control("POST", "app", {"webhook_url": running.url})
+    yield running
+    seller.control("POST", "app", {"webhook_url": ""})
+    running.server.shutdown()
+    running.server.server_close()
+
+
+def until(condition: Callable[[], Any], seconds: float = 6.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.05)
+    return result
+
+
+def statuses(receiver: Receiver) -> list[str]:
+    return [each["data"]["order_status"] for each in receiver.of(1)]
+
+
+def test_status_changes_are_announced_signed_and_spelt_as_webhooks_spell_them(seller: Seller, receiver: Receiver) -> None:
+    order_id = seller.place()
+    until(lambda: len(receiver.of(1)) == 3)
+    seller.control("POST", f"orders/{order_id}/cancel", {"by": "SYSTEM"})
+    until(lambda: len(receiver.of(1)) == 4)
+    assert set(statuses(receiver)) == {"UNPAID", "ON_HOLD", "AWAITING_SHIPMENT", "CANCEL"}
+    document, body, signature = receiver.got[0]
+    assert set(document) == {"type", "tts_notification_id", "shop_id", "timestamp", "data"}
+    assert document["shop_id"] == next(shop["id"] for shop in seller.app["shops"] if shop["region"] == "GB")
+    assert {each["data"]["order_id"] for each in receiver.of(1)} == {order_id}
+    assert len({each["tts_notification_id"] for each in receiver.of(1)}) == 4
+    for _, body, signature in receiver.got:
+        assert webhook_is_genuine(seller.app["app_key"], seller.app["app_secret"], body, signature)
+        assert not webhook_is_genuine(seller.app["app_key"], seller.app["app_secret"], body + b" ", signature)
+
+
+def test_a_partial_shipment_sends_no_status_webhook(seller: Seller, receiver: Receiver) -> None:
+    order_id = seller.place(lines=[("MUG-01", 2)])
+    until(lambda: len(receiver.of(1)) == 3)
+    lines = [line["id"] for line in seller.order(order_id)["line_items"]]
+    info = {"tracking_number": "PART-1", "shipping_provider_id": seller.provider()}
+    for line in lines:
+        seller.data("POST", f"/fulfillment/202309/orders/{order_id}/packages", body={"order_line_item_ids": [line], **info})
+    until(lambda: "AWAITING_COLLECTION" in statuses(receiver))
+    assert "PARTIALLY_SHIPPING" not in statuses(receiver)
+
+
+def test_an_address_change_and_a_cancellation_are_announced(seller: Seller, receiver: Receiver) -> None:
+    order_id = seller.place()
+    seller.control("POST", f"orders/{order_id}/address", {})
+    moved = until(lambda: receiver.of(3))[0]["data"]
+    assert moved == {"order_id": order_id, "update_time": seller.order(order_id)["update_time"]}
+    seller.control("POST", f"orders/{order_id}/cancel")
+    asked = until(lambda: receiver.of(11))[0]["data"]
+    assert (asked["cancellations_role"], asked["cancel_status"]) == ("BUYER", "CANCELLATION_REQUEST_PENDING")
+    seller.data("POST", f"/return_refund/202309/cancellations/{asked['cancel_id']}/approve")
+    until(lambda: [each["data"]["cancel_status"] for each in receiver.of(11)][-1] == "CANCELLATION_REQUEST_SUCCESS")
+
+
+def test_a_package_that_loses_lines_is_announced(seller: Seller, receiver: Receiver) -> None:
+    order_id = seller.place("SG", [("MUG-01", 1), ("CAP-01", 1)])
+    line = seller.order(order_id, "SG")["line_items"][0]
+    seller.control("POST", f"orders/{order_id}/cancel", {"by": "OPERATOR", "line_ids": [line["id"]]})
+    data = until(lambda: receiver.of(4))[0]["data"]
+    assert (data["sc_type"], data["role_type"]) == ("PARTLY_CANCEL_SPLIT", "ROLE_OPERATOR")
+    assert data["package_list"] == [{"package_id": line["package_id"], "order_id_list": [order_id]}]
+
+
+def test_the_end_of_an_authorization_is_announced_before_and_when_it_comes(seller: Seller, receiver: Receiver) -> None:
+    ends = seller.tokens["refresh_token_expire_in"]
+    seller.control("POST", "clock", {"advance_seconds": ends - seller.now() - 30 * 86_400 + 60})
+    assert until(lambda: receiver.of(7))[0]["data"]["expiration_time"] == ends
+    seller.control("POST", "authorizations/revoke", {"shop": "GB"})
+    assert until(lambda: receiver.of(6))[0]["data"]["message"]
+    before = len(receiver.got)
+    seller.place()
+    time.sleep(0.6)
+    assert len(receiver.got) == before, "a shop without authorization sends nothing"
+
+
+def test_addresses_are_set_listed_and_removed_per_shop(seller: Seller, receiver: Receiver) -> None:
+    path = "/event/202309/webhooks"
+    seller.control("POST", "app", {"webhook_url": ""})
+    assert seller.data("PUT", path, body={"address": receiver.url, "event_type": "ORDER_STATUS_CHANGE"}) == {}
+    listed = seller.data("GET", path)
+    assert listed["total_count"] == 1
+    assert (listed["webhooks"][0]["event_type"], listed["webhooks"][0]["address"]) == ("ORDER_STATUS_CHANGE", receiver.url)
+    seller.place("US")
+    seller.place("GB", release=False)
+    until(lambda: len(receiver.of(1)) == 2)
+    assert seller.data("DELETE", path, body={"event_type": "ORDER_STATUS_CHANGE"}) == {}
+    assert seller.data("DELETE", path, body={"event_type": "ORDER_STATUS_CHANGE"}) == {}
+    assert seller.data("GET", path)["total_count"] == 0
+    assert seller.code("PUT", path, body={"address": receiver.url, "event_type": "NONSENSE"}) == 36009004
+
+
+def test_a_receiver_that_fails_is_tried_again_on_the_shop_clock_and_then_given_up(seller: Seller, receiver: Receiver) -> None:
+    receiver.status = 500
+    seller.place(pay=False)
+    until(lambda: len(receiver.got) == 1)
+    first = seller.control("GET", "webhooks")["deliveries"][0]
+    assert first["body"]["type"] == 1
+    for attempt, wait in enumerate((121, 1801, 3 * HOUR + 1, 12 * HOUR + 1), 2):
+        until(lambda n=attempt: seller.control("GET", "webhooks")["deliveries"][0]["attempts"] == n - 1)
+        seller.control("POST", "clock", {"advance_seconds": wait})
+        until(lambda n=attempt: len(receiver.got) == n)
+    until(lambda: seller.control("GET", "webhooks")["deliveries"][0]["state"] == "given up")
+    assert len({body for _, body, _ in receiver.got}) == 1, "every attempt carries the same bytes"
+
+
+def test_an_answer_after_three_seconds_counts_as_none(seller: Seller, receiver: Receiver) -> None:
+    receiver.delay = 3.5
+    seller.place(pay=False)
+    delivery = until(lambda: [each for each in seller.control("GET", "webhooks")["deliveries"] if each["attempts"]], 8)[0]
+    assert (delivery["state"], delivery["last_status"]) == ("waiting", "ReadTimeout")
+
+
+def test_webhooks_are_lost_doubled_delayed_and_reordered_on_demand(seller: Seller, receiver: Receiver) -> None:
+    def alone(kind: str, **more: Any) -> None:
+        receiver.got.clear()
+        seller.control("DELETE", "faults")
+        seller.control("POST", "faults", {"kind": kind, "operation": "ORDER_STATUS_CHANGE", "times": 1, **more})
+
+    alone("webhook_lost")
+    seller.place(release=False)
+    until(lambda: receiver.got)
+    time.sleep(0.5)
+    assert statuses(receiver) == ["ON_HOLD"]
+
+    alone("webhook_duplicate")
+    seller.place(pay=False)
+    until(lambda: len(receiver.got) == 2)
+    assert len({each["tts_notification_id"] for each in receiver.of(1)}) == 1
+
+    alone("webhook_delay", seconds=600)
+    seller.place(pay=False)
+    time.sleep(0.7)
+    assert receiver.got == []
+    seller.control("POST", "clock", {"advance_seconds": 601})
+    until(lambda: receiver.got)
+
+    alone("webhook_reorder")
+    seller.place(release=False)
+    until(lambda: len(receiver.got) == 2)
+    assert statuses(receiver) == ["ON_HOLD", "UNPAID"]
+
+
+def test_any_webhook_can_be_sent_by_hand(seller: Seller, receiver: Receiver) -> None:
+    seller.control("POST", "webhooks", {"type": 12, "shop": "US", "data": {"order_id": "1", "return_id": "2"}})
+    assert until(lambda: receiver.of(12))[0]["data"]["return_id"] == "2"

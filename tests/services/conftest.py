@@ -1,0 +1,21 @@
+"""A shop with orders and no store."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+
+from connector.models.account import Account
+from connector.practice.serve import PracticeServer
+from tests.factories import shop
+
+
+@pytest.fixture
+def market(practice_tiktok: PracticeServer) -> shop.Market:
+    return shop.Market(practice_tiktok.url)
+
+
+@pytest.fixture
+def account(app: Flask, market: shop.Market) -> Account:
+    """A GB account, authorised at the practice marketplace."""
+    return shop.authorise("GB")

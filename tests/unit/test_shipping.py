@@ -1,0 +1,235 @@
+"""Shipping rules as tables: which call, which lines, which tracking numbers, which refusals, which carriers (TTS §5.5, §6.4; A113, A206, A256-A258)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from connector.domain.carriers import CarrierMatch, Provider, match_carrier, normalise, similarity, suggest
+from connector.domain.rejection import OUT_OF_STOCK, PRICING_ERROR, UNABLE_TO_DELIVER, read_eligibility, reason_name
+from connector.domain.shipping import ShipFacts, Unit, choose_lines, clean_tracking, route, ship_verdict, tracking_problem, units_of
+
+ROYAL = CarrierMatch("Royal Mail", "700", "Royal Mail")
+
+
+def unit(line_id: str, sku: str = "TEE", status: str = "AWAITING_SHIPMENT", tracking: str = "", package: str = "") -> Unit:
+    return Unit(line_id, sku, status, package, tracking)
+
+
+def facts(**changes: object) -> ShipFacts:
+    base = ShipFacts(
+        number="5764", market="GB", status="AWAITING_SHIPMENT", fulfillment_type="FULFILLMENT_BY_SELLER", shipping_type="SELLER", cancel_requested=False,
+        units=(unit("1"), unit("2"), unit("3", "MUG")), tracking="RM123456789GB", carrier=ROYAL,
+    )  # fmt: skip
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("market", "shipping_type", "fulfillment_type", "expected"),
+    [
+        ("US", "SELLER", "FULFILLMENT_BY_SELLER", "mark_shipped"),
+        ("GB", "SELLER", "FULFILLMENT_BY_SELLER", "mark_shipped"),
+        ("UK", "SELLER", "", "mark_shipped"),
+        ("JP", "SELLER", "FULFILLMENT_BY_SELLER", "mark_shipped"),
+        ("DE", "SELLER", "FULFILLMENT_BY_SELLER", "mark_shipped"),
+        ("PL", "SELLER", "FULFILLMENT_BY_SELLER", "mark_shipped"),
+        ("SG", "SELLER", "FULFILLMENT_BY_SELLER", "ship_package"),
+        ("MX", "SELLER", "FULFILLMENT_BY_SELLER", "ship_package"),
+        ("GB", "TIKTOK", "FULFILLMENT_BY_SELLER", "label"),
+        ("SG", "TIKTOK_DIGITAL", "FULFILLMENT_BY_SELLER", "label"),
+        ("GB", "SELLER", "FULFILLMENT_BY_TIKTOK", "follow"),
+        ("ID", "SELLER", "FULFILLMENT_BY_DILAYANI_TOKOPEDIA", "follow"),
+        ("ZZ", "SELLER", "FULFILLMENT_BY_SELLER", "unknown"),
+        ("GB", "DRONE", "FULFILLMENT_BY_SELLER", "unknown"),
+    ],
+)
+def test_the_market_and_the_shipping_type_decide_which_call_ships(market: str, shipping_type: str, fulfillment_type: str, expected: str) -> None:
+    assert route(market, shipping_type, fulfillment_type) == expected
+
+
+@pytest.mark.parametrize(
+    ("quantities", "taken", "expected", "missing"),
+    [
+        ({}, (), ("1", "2", "4"), {}),
+        ({"TEE": 1}, (), ("1",), {}),
+        ({"TEE": 2, "MUG": 1}, (), ("1", "2", "4"), {}),
+        ({"TEE": 3}, (), ("1", "2"), {"TEE": 1}),
+        ({"TEE": 1}, ("1",), ("2",), {}),
+        ({"CAP": 1}, (), (), {"CAP": 1}),
+        ({"TEE": 0, "MUG": 1}, (), ("4",), {}),
+    ],
+)
+def test_a_parcel_takes_as_many_open_lines_of_a_sku_as_magento_shipped(
+    quantities: dict[str, int], taken: tuple[str, ...], expected: tuple[str, ...], missing: dict[str, int]
+) -> None:
+    units = [unit("1"), unit("2"), unit("3", status="CANCELLED"), unit("4", "MUG"), unit("5", tracking="SENT1"), unit("6", status="IN_TRANSIT")]
+    choice = choose_lines(units, quantities, taken)
+    assert choice.line_ids == expected
+    assert choice.missing == missing
+
+
+def test_after_a_lost_answer_the_same_lines_are_chosen_again() -> None:
+    assert choose_lines([unit("1"), unit("2"), unit("3")], {"TEE": 1}, prefer={"3"}).line_ids == ("3",)
+
+
+@pytest.mark.parametrize(
+    ("number", "fine"),
+    [
+        ("1Z999AA10123456784", True), ("RM.12/3_4-5", True), ("ABCD", True), ("A" * 50, True),
+        ("ABC", False), ("A" * 51, False), ("", False), ("12 34", False), ("ÄÖÜ1234", False), ("1234;DROP", False),
+    ],
+)  # fmt: skip
+def test_tracking_numbers_are_what_tiktok_accepts(number: str, fine: bool) -> None:
+    assert (tracking_problem(number) is None) is fine
+
+
+def test_spaces_in_a_tracking_number_are_taken_out() -> None:
+    assert clean_tracking(" 1Z 999 AA1\t0123 ") == "1Z999AA10123"
+    assert clean_tracking(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"status": "CANCELLED"}, "status"),
+        ({"status": "DELIVERED"}, "status"),
+        ({"status": "SOMETHING_NEW"}, "status"),
+        ({"status": "ON_HOLD"}, "not_on_hold"),
+        ({"status": "UNPAID"}, "not_on_hold"),
+        ({"fulfillment_type": "FULFILLMENT_BY_TIKTOK"}, "fulfilled_by_seller"),
+        ({"shipping_type": "TIKTOK"}, "shipped_by_seller"),
+        ({"market": "ZZ"}, "market_known"),
+        ({"cancel_requested": True}, "no_open_cancellation"),
+        ({"carrier": match_carrier("Unknown Van", {}, [Provider("1", "UPS")])}, "carrier"),
+        ({"tracking": "x"}, "tracking"),
+        ({"quantities": {"CAP": 1}}, "lines"),
+        ({"taken": frozenset({"1", "2", "3"})}, "lines"),
+    ],
+)
+def test_the_first_failing_check_refuses_with_a_remedy(changes: dict[str, object], check: str) -> None:
+    verdict = ship_verdict(facts(**changes))
+    assert verdict.outcome == "refused"
+    assert verdict.refusal is not None
+    assert verdict.refusal["check"] == check
+    assert verdict.refusal["remedy"]
+    assert verdict.refusal["message"]
+    assert [step["ok"] for step in verdict.checks] == [True] * (len(verdict.checks) - 1) + [False]
+
+
+def test_an_order_that_may_leave_says_how_and_with_which_lines() -> None:
+    verdict = ship_verdict(facts(quantities={"TEE": 1, "MUG": 1}))
+    assert (verdict.outcome, verdict.route, verdict.choice.line_ids) == ("ship", "mark_shipped", ("1", "3"))
+    assert [step["check"] for step in verdict.checks] == [
+        "status", "not_on_hold", "fulfilled_by_seller", "shipped_by_seller", "market_known", "no_open_cancellation", "carrier", "tracking", "lines",
+    ]  # fmt: skip
+
+
+def test_the_button_asks_the_same_rules_before_a_parcel_is_described() -> None:
+    verdict = ship_verdict(facts(tracking=None, carrier=None))
+    assert verdict.outcome == "ship"
+    assert "carrier" not in [step["check"] for step in verdict.checks]
+
+
+def test_the_same_tracking_at_tiktok_is_done_whatever_the_status_says_since() -> None:
+    there = tuple(unit(line_id, status="IN_TRANSIT", tracking="rm123456789gb", package="p1") for line_id in ("1", "2"))
+    verdict = ship_verdict(facts(status="IN_TRANSIT", units=there))
+    assert verdict.outcome == "done"
+    assert verdict.checks[0]["facts"]["package_ids"] == ["p1"]
+
+
+def test_another_tracking_at_tiktok_is_refused_and_named() -> None:
+    there = tuple(unit(line_id, status="AWAITING_COLLECTION", tracking="OTHER1") for line_id in ("1", "2"))
+    verdict = ship_verdict(facts(status="AWAITING_COLLECTION", units=there))
+    assert verdict.refusal is not None
+    assert "OTHER1" in verdict.refusal["message"]
+    assert "Update tracking" in verdict.refusal["remedy"]
+
+
+def test_a_second_magento_shipment_under_the_same_number_sends_the_rest() -> None:
+    units = (unit("1", status="AWAITING_COLLECTION", tracking="RM123456789GB"), unit("2"), unit("3", "MUG"))
+    verdict = ship_verdict(facts(status="PARTIALLY_SHIPPING", units=units, quantities={"TEE": 1, "MUG": 1}))
+    assert (verdict.outcome, verdict.choice.line_ids) == ("ship", ("3",))
+    assert ship_verdict(facts(status="PARTIALLY_SHIPPING", units=units, quantities={"TEE": 1})).outcome == "done"
+
+
+def test_a_package_is_not_torn_where_the_market_ships_whole_packages() -> None:
+    units = (unit("1", package="p1"), unit("2", package="p1"))
+    refused = ship_verdict(facts(market="SG", units=units, quantities={"TEE": 1})).refusal
+    assert refused is not None
+    assert "Split the package" in refused["remedy"]
+    assert refused["facts"]["left_out"] == ["2"]
+    whole = ship_verdict(facts(market="SG", units=units, quantities={"TEE": 2}))
+    assert (whole.outcome, whole.route) == ("ship", "ship_package")
+
+
+def test_lines_of_a_tiktok_order_are_read_with_their_magento_skus() -> None:
+    lines = [{"id": "11", "seller_sku": "tt-1", "display_status": "TO_SHIP"}, {"id": "12", "seller_sku": "tt-2"}]
+    payload = {"status": "AWAITING_SHIPMENT", "line_items": lines}
+    units = units_of(payload, {"11": "MAG-1"})
+    assert [(one.line_id, one.sku, one.open) for one in units] == [("11", "MAG-1", True), ("12", "tt-2", True)]
+
+
+PROVIDERS = [Provider("1", "Royal Mail"), Provider("2", "DHL Parcel UK"), Provider("3", "UPS"), Provider("4", "DPD"), Provider("5", "Évri")]
+
+
+@pytest.mark.parametrize(
+    ("title", "mapping", "provider_id", "code"),
+    [
+        ("Delivery", {"Delivery": "DPD"}, "4", ""),
+        ("delivery ", {"Delivery": "dpd"}, "4", ""),
+        ("Royal-Mail®", {}, "1", ""),
+        ("EVRI", {}, "5", ""),
+        ("UPS", {"UPS": "Royal Mail"}, "1", ""),
+        ("BlueDart", {}, "", "carrier.unknown"),
+        ("Delivery", {"Delivery": "Ninja Van"}, "", "carrier.not_offered"),
+        ("", {}, "", "carrier.missing"),
+    ],
+)
+def test_a_carrier_is_found_by_the_policys_row_or_by_the_same_name(title: str, mapping: dict[str, str], provider_id: str, code: str) -> None:
+    match = match_carrier(title, mapping, PROVIDERS)
+    assert (match.provider_id, match.code, match.ok) == (provider_id, code, code == "")
+    assert match.ok or match.remedy
+
+
+def test_suggestions_are_ordered_by_what_was_accepted_before_and_then_by_name() -> None:
+    names = [provider.name for provider in PROVIDERS]
+    assert suggest("DHL Express", names)[0].provider == "DHL Parcel UK"
+    assert suggest("Ups Ground", names)[0].provider == "UPS"
+    assert suggest("Zorp", names) == []
+    seen = {normalise("Express van"): {"DPD": 3, "UPS": 1}}
+    assert [one.provider for one in suggest("Express van", names, seen)] == ["DPD", "UPS"]
+    assert all(0 < one.confidence <= 1 for one in suggest("DHL Express", names, seen))
+    assert similarity("FedEx", "fedex") == 1
+    assert similarity("", "UPS") == 0
+
+
+GB_REASONS = ["seller_cancel_reason_out_of_stock_uk", "seller_cancel_reason_wrong_price_uk", "seller_cancel_paid_reason_address_not_deliver_uk"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "offered", "expected"),
+    [
+        (OUT_OF_STOCK, GB_REASONS, GB_REASONS[0]),
+        (PRICING_ERROR, GB_REASONS, GB_REASONS[1]),
+        (UNABLE_TO_DELIVER, GB_REASONS, GB_REASONS[2]),
+        (UNABLE_TO_DELIVER, ["seller_cancel_unable_to_deliver_to_buyer_address"], "seller_cancel_unable_to_deliver_to_buyer_address"),
+        (UNABLE_TO_DELIVER, ["seller_cancel_reason_out_of_stock"], None),
+        (OUT_OF_STOCK, [], None),
+    ],
+)
+def test_a_reject_reason_is_one_of_the_names_that_tiktok_offers(kind: str, offered: list[str], expected: str | None) -> None:
+    assert reason_name(kind, offered) == expected
+
+
+def test_eligibility_keeps_the_reasons_that_every_line_shares() -> None:
+    def entry(lines: list[str], names: list[str], eligible: bool = True, request: str = "CANCEL") -> dict[str, object]:
+        return {"request_type": request, "eligible": eligible, "ineligible_reason": "shipped", "order_line_items_ids": lines, "available_reason_names": names}
+
+    found = read_eligibility(
+        [
+            {"sku_id": "a", "line_item_eligibility": [entry(["1", "2"], ["x", "y"]), entry(["9"], ["z"], request="REFUND")]},
+            {"sku_id": "b", "line_item_eligibility": [entry(["3"], ["y"]), entry(["4"], [], eligible=False)]},
+        ]
+    )
+    assert (found.line_ids, found.reason_names, found.refused) == (("1", "2", "3"), ("y",), ("shipped",))
