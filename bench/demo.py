@@ -58,6 +58,8 @@ def run(house: House, count: int) -> dict[str, Any]:
     for number, entity_id in enumerate(sorted({entity for entities in store.values() for entity in entities}), start=1):
         house.post("magento", f"orders/{entity_id}/ship", {"tracks": [{"track_number": TRACKING.format(number), "title": "Royal Mail", "carrier_code": "royalmail"}]})
     say(f"The merchant shipped {len(store)} orders in Magento.")
+    with app.app_context():
+        runs.submit("shipments.collect", account_id=account_id, key=f"schedule:shipments.collect:{account_id}", started_by="demo")
     wait_until("shipped at TikTok", lambda: len(shipped(house)), len(store), house)
     wait_until("referenced at TikTok", lambda: len(referenced(house)), len(store), house)
 

@@ -97,6 +97,15 @@ class House:
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
+    def delete(self, system: str, path: str) -> None:
+        requests.delete(f"{self._base(system)}/practice/{path}", timeout=60).raise_for_status()
+
+    @property
+    def supervisor(self) -> int:
+        """Process id of ``app.py``."""
+        assert self._process is not None
+        return self._process.pid
+
     def get(self, system: str, path: str, **query: Any) -> Any:
         answer = requests.get(f"{self._base(system)}/practice/{path}", params=query, timeout=300)
         answer.raise_for_status()

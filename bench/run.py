@@ -1,4 +1,4 @@
-"""Every benchmark, one after the other; each prints ratios measured within one run."""
+"""Every benchmark, one after the other (ratios measured within one run), and the exactly-once drill."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-MODULES = ("grids", "intake", "create")
+MODULES = ("grids", "intake", "create", "drill")
 
 
 def main() -> int:

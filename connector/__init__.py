@@ -21,7 +21,8 @@ def create_app(config: Config | None = None) -> Flask:
     logs.configure(config.log_level, json_lines=config.log_json)
     crypto.configure(list(config.encryption_keys))
     app = Flask("connector", instance_path=str(config.instance))
-    engine_options: dict[str, object] = {"pool_pre_ping": not config.uses_sqlite}
+    # bound values may be buyer data: they stay out of tracebacks
+    engine_options: dict[str, object] = {"pool_pre_ping": not config.uses_sqlite, "hide_parameters": True}
     if config.uses_sqlite:
         engine_options["pool_size"] = 40
     else:

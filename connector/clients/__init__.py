@@ -109,7 +109,7 @@ the client returns by itself (cart, order, invoice, shipment, track, credit memo
         .invoices_of(order_id) .shipments_of(order_id) .creditmemos_of(order_id) -> list[dict]
         .iter_invoices(after) .iter_shipments(after) .iter_creditmemos(after) -> Iterator[dict]   # entity_id above `after`
         .get_invoice(id) .get_shipment(id) .get_creditmemo(id) -> dict
-        .search_customers(email, *, website_id=None) -> list[dict]; .create_customer(customer) -> dict
+        .search_customers(email, *, website_id=None) -> list[dict]; .create_customer(customer) -> dict; .customer_groups() -> list[dict]
 
     SearchCriteria().where(field, condition, value).any_of((field, condition, value), ...).order_by(field, "ASC").page(1, 100).only(fields)
 """

@@ -31,6 +31,7 @@ from connector.clients.errors import (
     ForbiddenHost,
     RateLimited,
     Redirected,
+    Rejected,
     Unavailable,
     Uncertain,
     Unexpected,
@@ -177,7 +178,7 @@ class Transport:
         if self._before_send is not None:
             self._before_send()
         self._wait_for_turn(call)
-        request = call.prepare()
+        request = self._build(call)
         self._guard_host(call, request)
         started, began = self.now(), time.monotonic()
         answer: Answer | None = None
@@ -212,6 +213,22 @@ class Transport:
                 )
             if wait > 0:
                 self._sleep(wait)
+
+    def _build(self, call: Call[T]) -> requests.PreparedRequest:
+        """Refuses what cannot be put on the wire, such as a pasted key with a line break or a letter no header may hold."""
+        try:
+            request = call.prepare()
+            for value in request.headers.values():
+                if isinstance(value, str):
+                    value.encode("latin-1")
+        except (requests.RequestException, UnicodeError) as fault:
+            raise Rejected(
+                f"{call.operation} was not sent: the address or a key holds a character that cannot be sent ({type(fault).__name__})",
+                system=call.system,
+                operation=call.operation,
+                code="net.unsendable",
+            ) from fault
+        return request
 
     def _guard_host(self, call: Call[T], request: requests.PreparedRequest) -> None:
         host = urlsplit(request.url or "").netloc.lower()

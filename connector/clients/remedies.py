@@ -28,6 +28,10 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "This account may not call that server",
         "A practice account only calls the practice servers. Check the account's environment and address.",
     ),
+    "net.unsendable": (
+        "The request cannot be sent",
+        "The address or a key holds a character that does not belong there, often a line break from copying. Enter it again.",
+    ),
     "net.redirected": (
         "The server redirects to another address",
         "Enter the address it redirects to: redirects lose the signature, so they are not followed.",

@@ -266,9 +266,7 @@ def _lines_left(facts: ShipFacts, way: str, choice: Choice) -> Check:
         chosen = set(choice.line_ids)
         packages = {unit.package_id for unit in facts.units if unit.line_id in chosen}
         if "" in packages:
-            return _check(
-                "lines", False, f"TikTok has not made a package for order {facts.number} yet.", "It is tried again by itself.", line_ids=list(chosen)
-            )
+            return _check("lines", False, f"TikTok has not made a package for order {facts.number} yet.", "It is tried again by itself.", line_ids=list(chosen))
         torn = [unit.line_id for unit in facts.units if unit.package_id in packages and unit.open and unit.line_id not in chosen]
         if torn:
             return _check(

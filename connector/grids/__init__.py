@@ -1,4 +1,4 @@
-'''Grids: one machine (``grid.py``, ``filters.py``, ``state.py``, ``query.py``, ``export.py``) and small declarations.
+"""Grids: one machine (``grid.py``, ``filters.py``, ``state.py``, ``query.py``, ``export.py``) and small declarations.
 
 A grid is one declaration, one route and one template. The declaration goes into ``connector/grids/<name>.py``::
 
@@ -46,13 +46,15 @@ Things to know:
 
 * Rows are mappings: ``row["total"]`` by column key, ``row["pk"]``, every name of ``also`` and ``always``. No entities, no lazy loading.
 * ``cell`` is a shared cell of ``connector/web/cells.py`` (text, link, mono, number, money, when, date, deadline, state, yes_no,
-  ago, duration, json_list, long_text, secret) or a macro in the grid's own ``cells="orders/_cells.html"``, called as ``cell(value, row, column)``. The first visible column
-  links to ``row_url`` when its cell is "link".
+  ago, duration, json_list, long_text, secret) or a macro in the grid's own ``cells="orders/_cells.html"``,
+  called as ``cell(value, row, column)``. A "link" cell leads to ``row_url``.
+* ``where(scope)`` must depend on ``scope`` alone, and ``scope`` must tell itself apart by its ``repr``: counts are remembered by it for 15 seconds.
+* A join may be to ``aliased(Thing)``; it must be many-to-one.
 * Sort columns and filter columns want an index that ends with the primary key: ``Index("ix_order_placed", "placed_at", "id")``.
 * ``search`` may be ``search(stmt, q) -> stmt`` where a full-text index does the work.
 * A multi-column rule is ``Choices("shipment", "Shipment", lambda values: clause_for(values), {...})``.
 * Reads only. Actions call services; services decide.
-'''
+"""
 
 from connector.grids.filters import Choices, DateRange, Filter, Flag, NumberRange, Text
 from connector.grids.grid import Action, Column, Empty, Grid, Join, Label, Preview, Result, Tab

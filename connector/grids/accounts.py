@@ -40,8 +40,6 @@ def _previews(judge: Callable[[Account], str]) -> Callable[[Sequence[int]], list
 
 
 def _cannot_fetch(account: Account) -> str:
-    if not account.active:
-        return "is disabled"
     return "" if account.connected else "is not authorised"
 
 
@@ -84,12 +82,13 @@ ACCOUNTS = Grid(
         Column(key="title", label="Title", expr=Account.title, cell="link"),
         Column(key="active", label="Active", expr=Account.active, cell="yes_no"),
         Column(key="connected", label="Verified/Connected", expr=Account.auth_state, cell="state", labels=CONNECTED),
-        Column(key="country", label="Country", expr=Account.country, cell="state", labels=COUNTRIES),
+        Column(key="country", label="Country", expr=Account.country, cell="words", labels=COUNTRIES),
         Column(key="store_view", label="Store View", expr=case((Account.store_view == "all", "All Store View"), else_=Account.store_view)),
         Column(key="environment", label="Environment", expr=Account.environment, cell="state", labels=ENVIRONMENTS),
         Column(key="sync_policy", label="Synchronization policy", expr=SyncPolicy.title),
         Column(key="order_policy", label="Order policy", expr=OrderPolicy.title),
         Column(key="refresh_expires_at", label="Authorised until", expr=Account.refresh_expires_at, cell="date"),
+        Column(key="edit", label="Action", expr=Account.id, cell="edit", sort=False, export=lambda value, row: ""),
         Column(key="shop_name", label="Shop", expr=Account.shop_name, default=False),
         Column(key="shop_id", label="Shop Id", expr=Account.shop_id, cell="mono", default=False),
         Column(key="onboarded_at", label="Onboarding data of", expr=Account.onboarded_at, cell="ago", default=False),
@@ -143,6 +142,7 @@ ACCOUNTS = Grid(
     ),
     always={"is_active": Account.active},
     row_label="title",
+    cells="accounts/_cells.html",
     row_url=lambda row: url_for("accounts.show", account_id=row["pk"]),
     events=("accounts:changed",),
     empty=Empty(

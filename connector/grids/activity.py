@@ -130,29 +130,28 @@ ACTIVITY = Grid(
 )  # fmt: skip
 
 
-def items_grid(run_id: int) -> Grid:
-    """The units of one run, with their results."""
-    return Grid(
-        key="run_items",
-        title="Items",
-        noun="item",
-        permission="queue.read",
-        model=JobItem,
-        pk=JobItem.id,
-        where=lambda scope: [JobItem.run_id == run_id],
-        columns=(
-            Column(key="label", label="Item", expr=func.coalesce(func.nullif(JobItem.label, ""), JobItem.ref), sort=False),
-            Column(key="state", label="Result", expr=JobItem.state, cell="state", labels=ITEM_LABELS, sort=False),
-            Column(key="message", label="What happened", expr=JobItem.message, sort=False),
-            Column(key="remedy", label="What to do", expr=JobItem.remedy, sort=False),
-            Column(key="code", label="Cause", expr=JobItem.code, cell="mono", sort=False),
-            Column(key="attempts", label="Attempts", expr=JobItem.attempts, cell="number", default=False, sort=False),
-            Column(key="id", label="No.", expr=JobItem.id, cell="number", default=False),
-        ),
-        filters=(Choices("state", "Result", JobItem.state, {key: label.text for key, label in ITEM_LABELS.items()}),),
-        tabs=(Tab("all", "All"), Tab("failed", "Parked", JobItem.state == "failed", "danger"), Tab("done", "Done", JobItem.state == "done", "success")),
-        search=(JobItem.label, JobItem.message),
-        default_sort="id",
-        events=("run:changed",),
-        empty=Empty("This run has no items of its own", "Its progress stands above."),
-    )
+#: The units of one run, with their results; the scope is the run's id.
+ITEMS = Grid(
+    key="run_items",
+    title="Items",
+    noun="item",
+    permission="queue.read",
+    model=JobItem,
+    pk=JobItem.id,
+    where=lambda scope: [JobItem.run_id == scope],
+    columns=(
+        Column(key="label", label="Item", expr=func.coalesce(func.nullif(JobItem.label, ""), JobItem.ref), sort=False),
+        Column(key="state", label="Result", expr=JobItem.state, cell="state", labels=ITEM_LABELS, sort=False),
+        Column(key="message", label="What happened", expr=JobItem.message, sort=False),
+        Column(key="remedy", label="What to do", expr=JobItem.remedy, sort=False),
+        Column(key="code", label="Cause", expr=JobItem.code, cell="mono", sort=False),
+        Column(key="attempts", label="Attempts", expr=JobItem.attempts, cell="number", default=False, sort=False),
+        Column(key="id", label="No.", expr=JobItem.id, cell="number", default=False),
+    ),
+    filters=(Choices("state", "Result", JobItem.state, {key: label.text for key, label in ITEM_LABELS.items()}),),
+    tabs=(Tab("all", "All"), Tab("failed", "Parked", JobItem.state == "failed", "danger"), Tab("done", "Done", JobItem.state == "done", "success")),
+    search=(JobItem.label, JobItem.message),
+    default_sort="id",
+    events=("run:changed",),
+    empty=Empty("This run has no items of its own", "Its progress stands above."),
+)

@@ -102,9 +102,7 @@ class Flag(Filter):
     kind = "choices"
     multiple = False
 
-    def __init__(
-        self, key: str, label: str, clause: ColumnElement[bool], *, yes: str = "Yes", no: str = "No", pinned: bool = False
-    ) -> None:
+    def __init__(self, key: str, label: str, clause: ColumnElement[bool], *, yes: str = "Yes", no: str = "No", pinned: bool = False) -> None:
         super().__init__(key, label, pinned=pinned)
         self.yes_clause, self.yes, self.no = clause, yes, no
 
@@ -210,7 +208,7 @@ class NumberRange(_Range):
             number = Decimal(raw)
         except InvalidOperation:
             number = Decimal("NaN")
-        if not number.is_finite() or abs(number) >= 10**12 or abs(int(number.as_tuple().exponent)) > 4:  # type: ignore[arg-type]
+        if not number.is_finite() or abs(number) >= 10**12 or abs(int(number.as_tuple().exponent)) > 4:
             raise ValueError(f"{self.label}: {raw!r} is not a number. Write it as 1234.56.")
         return number
 

@@ -80,12 +80,13 @@ def policies_grid(delete_form: type[Any], *, key: str = "policies", title: str =
         columns=(
             Column(key="id", label="ID", expr=Policy.id, cell="link"),
             Column(key="title", label="Title", expr=Policy.title, cell="link"),
-            Column(key="kind", label="Type", expr=Policy.kind, cell="state", labels=KIND_TITLES),
+            Column(key="kind", label="Type", expr=Policy.kind, cell="words", labels=KIND_TITLES),
             Column(key="created_at", label="Created At", expr=Policy.created_at, cell="when"),
             Column(key="updated_at", label="Updated At", expr=Policy.updated_at, cell="when"),
             Column(key="is_default", label="Is Default", expr=Policy.is_default, cell="yes_no"),
             Column(key="valid", label="Valid", expr=Policy.valid, cell="valid", also={"problems": Policy.problems}),
             Column(key="used_by", label="Used By", expr=_used_by, sort=False),
+            Column(key="edit", label="Action", expr=Policy.id, cell="edit", sort=False, export=lambda value, row: ""),
             Column(key="version", label="Version", expr=Policy.version, cell="number", default=False),
         ),
         filters=(

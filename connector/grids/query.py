@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, and_, false, func, literal, literal_column, or_, select, tuple_
+from sqlalchemy import Select, and_, false, func, inspect, literal, literal_column, or_, select, tuple_
 from sqlalchemy.exc import StatementError
-from sqlalchemy.sql import ClauseElement, visitors
+from sqlalchemy.sql import visitors
 
 from connector.core.db import db
 from connector.grids.filters import contains_any
@@ -181,23 +182,26 @@ def _select(
 def _bounded(grid: Grid, wanted: Mapping[str, Any], clauses: Sequence[Any]) -> Select[Any]:
     """SELECT of the wanted expressions, with those joins that something in it looks at."""
     stmt = select(*(expr.label(name) for name, expr in wanted.items())).select_from(grid.model).where(*clauses)
-    needed = _tables([*wanted.values(), *clauses])
+    if not grid.joins:
+        return stmt
+    needed = set[Any]().union(*(_tables_of_declared(expr) for expr in wanted.values()), *(_tables(clause) for clause in clauses))
     joins = []
     for join in reversed(grid.joins):
-        if getattr(join.target, "__table__", join.target) in needed:
+        if inspect(join.target).selectable in needed:
             joins.append(join)
-            needed |= _tables([join.on])
+            needed |= _tables_of_declared(join.on)
     for join in reversed(joins):
         stmt = stmt.join(join.target, join.on, isouter=join.outer)
     return stmt
 
 
-def _tables(clauses: Sequence[Any]) -> set[Any]:
-    found = set()
-    for clause in clauses:
-        element: ClauseElement = clause.__clause_element__() if hasattr(clause, "__clause_element__") else clause
-        found |= {part.table for part in visitors.iterate(element) if getattr(part, "table", None) is not None}  # type: ignore[attr-defined]
-    return found
+def _tables(clause: Any) -> frozenset[Any]:
+    element: Any = clause.__clause_element__() if hasattr(clause, "__clause_element__") else clause
+    return frozenset(table for part in visitors.iterate(element) if (table := getattr(part, "table", None)) is not None)
+
+
+#: The expressions of a declaration live as long as the program, so what they look at is found out once.
+_tables_of_declared = lru_cache(maxsize=4096)(_tables)
 
 
 def _ordered(stmt: Select[Any], grid: Grid, sort: Column, descending: bool) -> Select[Any]:
@@ -286,9 +290,7 @@ def _tabs(grid: Grid, state: GridState, scope: Any) -> tuple[TabCount, ...]:
             count = _kept_count((*question, "tab", tab.key), ask, TAB_COUNT_CAP)
             capped = count >= TAB_COUNT_CAP
         first = tab.key == grid.tabs[0].key
-        tabs.append(
-            TabCount(tab.key, tab.label, tab.tone, count, capped, state.url(tab=None if first else tab.key), tab.key == state.tab)
-        )
+        tabs.append(TabCount(tab.key, tab.label, tab.tone, count, capped, state.url(tab=None if first else tab.key), tab.key == state.tab))
     return tuple(tabs)
 
 
@@ -320,4 +322,7 @@ def stream(grid: Grid, state: GridState, scope: Any = None) -> Iterator[Mapping[
     sort = _sort_column(grid, state)
     stmt = _ordered(_rows(grid, state, scope, state.visible), grid, sort, state.descending)
     with db.engine.connect() as connection:
-        yield from connection.execution_options(yield_per=500).execute(stmt).mappings()
+        result = connection.execution_options(yield_per=500).execute(stmt)
+        names = tuple(result.keys())
+        for row in result:
+            yield dict(zip(names, row, strict=True))

@@ -47,9 +47,7 @@ class GridState:
     tz: ZoneInfo = field(default=UTC_ZONE)
 
     @classmethod
-    def parse(
-        cls, grid: Grid, args: Args, *, path: str = "", tz: ZoneInfo = UTC_ZONE, preferred_columns: Sequence[str] | None = None
-    ) -> GridState:
+    def parse(cls, grid: Grid, args: Args, *, path: str = "", tz: ZoneInfo = UTC_ZONE, preferred_columns: Sequence[str] | None = None) -> GridState:
         values: dict[str, Any] = {}
         problems: list[str] = []
         options = {each.key: each.options() for each in grid.filters}

@@ -10,7 +10,7 @@ from connector.services.orders import flags, parcels, push, reject, ship, shipme
 from connector.services.orders.parcels import DELIVERED, PENDING, Outcome
 
 #: Parcels sent at once; the limiter of the client keeps TikTok's pace.
-SLOTS = 4
+SLOTS = 8
 
 
 @job("orders.ship")
@@ -21,7 +21,10 @@ def ship_orders(ctx: JobContext) -> None:
 @job("shipments.push")
 def push_parcels(ctx: JobContext) -> None:
     assert ctx.account_id is not None
-    ctx.add_items(parcels.due_orders(ctx.account_id))
+    due = parcels.due_orders(ctx.account_id)
+    db.session.commit()
+    if due:
+        ctx.add_items(due)
     ctx.map(lambda item: _said(push.push_order(int(item.ref))), parallel=SLOTS)
 
 

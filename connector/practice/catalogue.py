@@ -43,9 +43,7 @@ def _variants(prefix: str, name: str, price: str, weight: str, colours: tuple[st
         for size in sizes:
             sku = f"{prefix}-{colour[:3].upper()}-{size}"
             label = f"{name} {colour.lower()} {size}"
-            yield DemoProduct(
-                sku, label, Decimal(price), Decimal(weight), MANY, colour, size, prefix, attrs={"material": "cotton"}
-            )
+            yield DemoProduct(sku, label, Decimal(price), Decimal(weight), MANY, colour, size, prefix, attrs={"material": "cotton"})
 
 
 def _plain(sku: str, name: str, price: str, weight: str, qty: int = MANY, **more) -> DemoProduct:

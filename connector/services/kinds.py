@@ -33,7 +33,7 @@ _ALL = (
     Kind("shipments.collect", "Collect Magento shipments", IMPORTS, remote=False),
     Kind("shipments.push", "Send parcels to TikTok", ACTIONS),
     Kind("cancellations.import", "Import cancellation requests", IMPORTS),
-    Kind("accounts.onboard", "Fetch onboarding data", IMPORTS),
+    Kind("accounts.onboard", "Fetch onboarding data", IMPORTS, remote=False),  # an account is filled before it is enabled (go-live checks)
     Kind("accounts.refresh_tokens", "Refresh authorisations", DEFAULT, remote=False),
     Kind("accounts.check_webhooks", "Check webhooks", DEFAULT),
     Kind("reconcile", "Reconcile orders", IMPORTS),

@@ -148,3 +148,11 @@ def save_notifications(*, recipients: list[str], authorisation: bool, failures: 
 
 def time_zone() -> ZoneInfo:
     return ZoneInfo(get("time_zone"))
+
+
+def save_staging(*, url: str, none: bool, actor: str) -> None:
+    """The storefront that the go-live check looks at as a stranger."""
+    url = url.strip()
+    if url and not url.startswith(("http://", "https://")):
+        raise DomainError("settings.staging", "Start the address with https://.", "", field="staging_url")
+    put({"go_live.staging_url": url, "go_live.no_staging": none}, actor=actor)

@@ -49,9 +49,7 @@ def get(user_id: int) -> User:
     return user
 
 
-def create(
-    *, email: str, password: str, role: str, name: str = "", time_zone: str = "UTC", terms: bool = False, temporary: bool = False
-) -> User:
+def create(*, email: str, password: str, role: str, name: str = "", time_zone: str = "UTC", terms: bool = False, temporary: bool = False) -> User:
     """A new user; ``temporary`` makes them choose another password at the first sign-in."""
     email = normal_email(email)
     _check_role(role)
@@ -195,17 +193,13 @@ def active_administrators() -> int:
 def normal_email(email: str) -> str:
     email = email.strip().lower()
     if len(email) > 254 or not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
-        raise DomainError(
-            "user.email_invalid", f"{email or 'Nothing'} is not an email address.", "Write it like name@example.com.", field="email"
-        )
+        raise DomainError("user.email_invalid", f"{email or 'Nothing'} is not an email address.", "Write it like name@example.com.", field="email")
     return email
 
 
 def check_password(password: str, email: str = "") -> None:
     if len(password) < MIN_PASSWORD:
-        raise DomainError(
-            "user.password_short", f"The password has fewer than {MIN_PASSWORD} characters.", "Choose a longer one.", field="password"
-        )
+        raise DomainError("user.password_short", f"The password has fewer than {MIN_PASSWORD} characters.", "Choose a longer one.", field="password")
     if len(password) > 500 or password.lower() == email or len(set(password)) < 4:
         raise DomainError("user.password_weak", "The password is easy to guess.", "Choose another one.", field="password")
 

@@ -24,11 +24,11 @@
   });
   document.addEventListener("toggle", (event) => {
     const pop = event.target, sheet = pop.querySelector?.(".pop-sheet");
-    if (!pop.matches?.(".col-menu details") || !pop.open || !sheet) return;
+    if (!pop.matches?.(".grid-table details") || !pop.open || !sheet) return;
     const button = pop.querySelector("summary").getBoundingClientRect();
     const below = button.bottom + sheet.offsetHeight < innerHeight;
     sheet.style.top = `${below ? button.bottom : button.top - sheet.offsetHeight}px`;
-    sheet.style.left = `${Math.max(8, button.right - sheet.offsetWidth)}px`;
+    sheet.style.left = `${Math.max(8, Math.min(button.right, innerWidth - 8) - sheet.offsetWidth)}px`;
   }, true);
 
   // Selection: kept by grid while rows come and go, and sent along with the bulk form whichever page is shown.

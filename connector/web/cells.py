@@ -31,7 +31,7 @@ def text(value: Any, row: Row, column: Column) -> Any:
 
 
 def mono(value: Any, row: Row, column: Column) -> Any:
-    return "" if value is None else Markup("<code>{}</code>").format(value)
+    return "" if value is None else Markup(f"<code>{escape(value)}</code>")  # noqa: S704 - escaped
 
 
 def number(value: Any, row: Row, column: Column) -> str:
@@ -77,7 +77,8 @@ def json_list(value: Any, row: Row, column: Column) -> str:
 
 
 def long_text(value: Any, row: Row, column: Column) -> Any:
-    return Markup('<span class="clip" title="{0}">{0}</span>').format(value) if value else ""
+    safe = escape(value or "")
+    return Markup(f'<span class="clip" title="{safe}">{safe}</span>') if value else ""  # noqa: S704 - escaped
 
 
 def secret(value: Any, row: Row, column: Column) -> str:

@@ -41,9 +41,7 @@ def init_app(app: Flask) -> None:
 def answer(status: int, title: str, text: str, remedy: str, *, code: str = "", reference: str = "") -> Response:
     """The error in the form the asker reads."""
     if is_htmx():
-        response = make_response(
-            render_template("errors/_error.html", title=title, text=text, remedy=remedy, reference=reference, code=code), status
-        )
+        response = make_response(render_template("errors/_error.html", title=title, text=text, remedy=remedy, reference=reference, code=code), status)
         response.headers["HX-Retarget"] = "#toasts"
         response.headers["HX-Reswap"] = "beforeend"
         return response

@@ -22,9 +22,7 @@ MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oc
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.filters.update(
-        money=money, when=when, day=day, ago=ago, deadline=deadline, duration=duration, number=number, filesize=filesize
-    )
+    app.jinja_env.filters.update(money=money, when=when, day=day, ago=ago, deadline=deadline, duration=duration, number=number, filesize=filesize)
     asset = app.jinja_env.globals["asset"]
     app.jinja_env.globals["icon"] = lambda name, label="": _icon(asset("icons.svg"), name, label)
     app.jinja_env.tests["sequence_of_pairs"] = lambda value: isinstance(value, list | tuple)
@@ -115,7 +113,13 @@ def ago(value: datetime | None, now: datetime | None = None) -> Markup | str:
         return "never"
     passed = ((now or utcnow()) - value).total_seconds()
     words = "just now" if 0 <= passed < 5 else f"{_span(passed)} ago" if passed >= 0 else f"in {_span(passed)}"
-    return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(value.isoformat(timespec="seconds"), f"{value:%Y-%m-%d %H:%M:%S}", words)
+    return _time(value, words)
+
+
+def _time(value: datetime, words: str, attributes: str = "") -> Markup:
+    """Words about an instant; digits and letters of our own making, so nothing needs escaping (and ``Markup.format`` is slow)."""
+    stamp = value.isoformat(timespec="seconds")
+    return Markup(f'<time{attributes} datetime="{stamp}" title="{stamp[:10]} {stamp[11:16]} UTC">{words}</time>')  # noqa: S704
 
 
 def deadline(value: datetime | None, now: datetime | None = None) -> Markup | str:
@@ -128,9 +132,7 @@ def deadline(value: datetime | None, now: datetime | None = None) -> Markup | st
         if left < timedelta()
         else ("soon" if left < SOON else "today" if left < DAY else "later", f"{_span(left.total_seconds())} left")
     )
-    return Markup('<time class="deadline" data-deadline="{}" datetime="{}" title="{} UTC">{}</time>').format(
-        kind, value.isoformat(timespec="seconds"), f"{value:%Y-%m-%d %H:%M}", words
-    )
+    return _time(value, words, f' class="deadline" data-deadline="{kind}"')
 
 
 def lines(text: Any) -> Markup:

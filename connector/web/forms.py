@@ -1,12 +1,12 @@
-"""Forms: a base class whose errors read as sentences, and one way to answer an invalid one (422, filled in as it was sent).
+"""Forms: a base class whose errors read as sentences, and one way to answer an invalid one (422, filled in as it was sent)::
 
-    form = AccountForm(obj=account)
-    if form.validate_on_submit():
-        with form.catching(), unit_of_work():
-            accounts.save(account, form.values())
-        if not form.errors:
-            return go_to(url_for("accounts.index"))
-    return render_form("accounts/edit.html", "accounts/_form.html", form=form)
+form = AccountForm(obj=account)
+if form.validate_on_submit():
+    with form.catching(), unit_of_work():
+        accounts.save(account, form.values())
+    if not form.summary:
+        return go_to(url_for("accounts.index"))
+return render_form("accounts/edit.html", "accounts/_form.html", form=form)
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from connector.web.htmx import render
 
 
 class Required(InputRequired):
-    """"Enter a price", "Choose a warehouse": never "This field is required"."""
+    """Asks for what is missing ("Enter a price", "Choose a warehouse") instead of "This field is required"."""
 
     def __call__(self, form: Any, field: Field) -> None:
         raw = field.raw_data[0] if field.raw_data else None

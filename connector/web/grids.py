@@ -58,15 +58,15 @@ def grid_routes(
     prefix = "" if name == "index" else f"{name}_"
 
     @requires(grid.permission)
-    def index() -> Response:
+    def index(**path: Any) -> Response:
         return render_grid(template, grid, grid_state(grid), scope=scope(), context=context)
 
     @requires(grid.permission)
-    def bulk() -> Any:
-        return _bulk(grid, scope(), url_for(f"{bp.name}.{name}"))
+    def bulk(**path: Any) -> Any:
+        return _bulk(grid, scope(), url_for(f"{bp.name}.{name}", **path))
 
     @requires(grid.permission)
-    def export() -> Response:
+    def export(**path: Any) -> Response:
         return _export(grid, scope())
 
     bp.add_url_rule(rule, name, index, methods=["GET"])
@@ -79,9 +79,7 @@ def _mount(setup: Any, grid: Grid, endpoint: str) -> None:
     setup.app.extensions.setdefault("connector.grids", {})[grid.key] = MountedGrid(grid, endpoint)
 
 
-def render_grid(
-    template: str, grid: Grid, state: GridState, *, scope: Any = None, context: Callable[[], dict[str, Any]] = dict
-) -> Response:
+def render_grid(template: str, grid: Grid, state: GridState, *, scope: Any = None, context: Callable[[], dict[str, Any]] = dict) -> Response:
     """The grid's page; for an htmx swap of the grid, the grid alone."""
     page = run(grid, state, scope)
     shared = grid_context(grid, state, page)
@@ -108,8 +106,8 @@ def grid_context(grid: Grid, state: GridState, page: Page) -> dict[str, Any]:
         "draw_cells": cells_drawer(columns, grid.row_url),
         "bulk_actions": [action for action in allowed if action.bulk],
         "row_actions": [action for action in allowed if action.row],
-        "bulk_url": url_for(f"{prefix}bulk"),
-        "export_url": state.url(path=url_for(f"{prefix}export")),
+        "bulk_url": url_for(f"{prefix}bulk", **(request.view_args or {})),
+        "export_url": state.url(path=url_for(f"{prefix}export", **(request.view_args or {}))),
         "page_sizes": PAGE_SIZES,
         "views": views,
         "current_view": next((view for view in views if view.query == state.view_query), None),
@@ -204,9 +202,7 @@ def _done(result: Result, back: str) -> Any:
     return go_to(back)
 
 
-def _confirm_page(
-    grid: Grid, action: Action, checks: list[Preview], form: Any, *, which: str, row_id: str, ids: list[Any], back: str, status: int
-) -> Response:
+def _confirm_page(grid: Grid, action: Action, checks: list[Preview], form: Any, *, which: str, row_id: str, ids: list[Any], back: str, status: int) -> Response:
     refused = [check for check in checks if not check.ok]
     page = render_template(
         "components/confirm_bulk.html",

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import queue
+import select
+import socket
 import threading
+import time
 from collections.abc import Iterator
 
-from flask import Flask, current_app
+from flask import Flask, current_app, request
 from redis.exceptions import RedisError
 
 from connector.core import redis as redis_connections
@@ -20,6 +23,8 @@ from connector.jobs.doorbell import CHANNEL
 #: Streams at once in one web process (24 threads in the embedded one).
 CEILING = 12
 HEARTBEAT_SECONDS = 15.0
+#: How often a stream looks whether its browser is still there; a page that was left frees its thread within this time.
+LOOK_SECONDS = 1.0
 #: A stream is closed after this long and the browser opens a new one: a thread is never lost to a dead peer for good.
 LIFETIME_SECONDS = 600.0
 
@@ -78,19 +83,35 @@ def stream() -> Iterator[str] | None:
     mailbox = hub.open()
     if mailbox is None:
         return None
+    connection: socket.socket | None = request.environ.get("gunicorn.socket")
 
     def events() -> Iterator[str]:
-        left = LIFETIME_SECONDS
+        ends = time.monotonic() + LIFETIME_SECONDS
+        spoke = time.monotonic()
         try:
             yield "retry: 3000\n\n"
-            while left > 0:
+            while (now := time.monotonic()) < ends and not _gone(connection):
                 try:
-                    message = mailbox.get(timeout=HEARTBEAT_SECONDS)
-                    yield f"event: {json.loads(message)['topic']}:changed\ndata: {message}\n\n"
+                    message = mailbox.get(timeout=LOOK_SECONDS)
                 except queue.Empty:
-                    left -= HEARTBEAT_SECONDS
-                    yield ": still here\n\n"
+                    if now - spoke > HEARTBEAT_SECONDS:
+                        spoke = now
+                        yield ": still here\n\n"
+                else:
+                    spoke = now
+                    yield f"event: {json.loads(message)['topic']}:changed\ndata: {message}\n\n"
         finally:
             hub.close(mailbox)
 
     return events()
+
+
+def _gone(connection: socket.socket | None) -> bool:
+    """Whether the browser has closed its side; a thread that only waits would not notice."""
+    if connection is None:
+        return False
+    try:
+        readable, _, _ = select.select([connection], [], [], 0)
+        return bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""
+    except OSError:
+        return True

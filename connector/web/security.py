@@ -5,7 +5,6 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
-from flask_login import current_user
 from flask_wtf import CSRFProtect
 
 csrf = CSRFProtect()
@@ -40,5 +39,5 @@ def _headers(response: Response) -> Response:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     if request.endpoint != "static" and "Cache-Control" not in response.headers:
         # Pages hold buyer data: neither a proxy nor the browser's disk keeps them.
-        response.headers["Cache-Control"] = "no-store" if current_user else "no-cache"
+        response.headers["Cache-Control"] = "no-store"
     return response

@@ -14,6 +14,7 @@ from connector.clients.errors import (
     ForbiddenHost,
     RateLimited,
     Redirected,
+    Rejected,
     Unavailable,
     Uncertain,
     Unexpected,
@@ -242,3 +243,24 @@ def test_threads_share_one_client(server: ScriptedServer, tiktok: Any) -> None:
         results = list(pool.map(lambda _: client.warehouses(), range(64)))
     assert results == [[{"id": "1"}]] * 64
     assert time.monotonic() - began < 64 * 0.05 / 2
+
+
+@pytest.mark.parametrize("token", ["line\nbreak", "töken☕", " leading"])
+def test_a_key_that_no_header_may_hold_is_refused_before_sending(token: str, server: ScriptedServer, tiktok: Any) -> None:
+    with pytest.raises(Rejected) as caught:
+        tiktok(token=lambda: token).warehouses()
+    assert caught.value.code == "net.unsendable"
+    assert token not in str(caught.value)
+    assert server.received == []
+
+
+def test_a_host_that_cannot_be_one_is_refused(tiktok: Any) -> None:
+    with pytest.raises(Rejected) as caught:
+        tiktok(base_url="https://.example").warehouses()
+    assert caught.value.code == "net.unsendable"
+
+
+def test_a_name_nobody_has_is_unreachable(tiktok: Any) -> None:
+    with pytest.raises(Unavailable) as caught:
+        tiktok(base_url="https://shop.invalid").mark_shipped("1", **SHIP)
+    assert caught.value.code == "net.unreachable"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import requests
+from sqlalchemy import inspect
 
 from connector.core.db import db
 from connector.models.account import Account
@@ -47,7 +48,7 @@ def complete(account: Account, **changes: Any) -> Account:
 def fresh(order: Order) -> Order:
     """The order as the database has it now, its lines too."""
     db.session.expire_all()
-    found = db.session.get(Order, order.id)
+    found = db.session.get(Order, inspect(order).identity)
     assert found is not None
     assert found.lines is not None
     db.session.commit()

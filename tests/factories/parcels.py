@@ -59,7 +59,7 @@ class Store:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def post(self, path: str, **body: Any) -> Any:
+    def post(self, path: str, /, **body: Any) -> Any:
         answer = requests.post(f"{self.url}/practice/{path}", json=body, timeout=60)
         assert answer.ok, answer.text
         return answer.json()

@@ -18,6 +18,8 @@ from connector.services.orders import carriers, parcels, providers, push
 from tests.factories import shop
 from tests.factories.parcels import packages, parcel, place, stored
 
+pytestmark = pytest.mark.postgres
+
 
 def parked(market, account, number: str, carrier: str = "Blue Dart"):
     """An order whose parcel waits for its carrier."""

@@ -12,6 +12,8 @@ from connector.services.orders import causes, create, parcels, push, state
 from tests.factories import shop
 from tests.factories.parcels import Store, packages, parcel, place
 
+pytestmark = pytest.mark.postgres
+
 WHO = "operator@example.test"
 
 

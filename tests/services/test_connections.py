@@ -31,9 +31,10 @@ def test_no_call_is_made_inside_a_write_transaction(app: Flask, practice_tiktok:
     """Product rule 3"""
     account = authorise(practice_tiktok, new_account())
     client = connections.tiktok(account.id)
-    with pytest.raises(RuntimeError, match="inside a database transaction"), unit_of_work() as session:
+    with unit_of_work() as session:
         session.get(MagentoConnection, 1)
-        client.warehouses()
+        with pytest.raises(RuntimeError, match="inside a database transaction"):
+            client.warehouses()
 
 
 def test_every_call_is_recorded_with_its_account_run_and_order(app: Flask, practice_tiktok: PracticeServer) -> None:
@@ -113,3 +114,33 @@ def test_masking_blanks_private_values_even_in_a_text_that_was_cut(system: str, 
     masked = recording.mask(raw, operation=operation, system=system)
     assert kept in masked
     assert gone not in masked
+
+
+def test_tiktoks_clock_is_learned_and_kept_for_windows_and_deadlines(app: Flask, practice_tiktok: PracticeServer) -> None:
+    account = authorise(practice_tiktok, new_account())
+    requests.post(f"{practice_tiktok.url}/practice/clock", json={"advance_seconds": 7200}, timeout=10).raise_for_status()
+    client = connections.tiktok(account.id)
+    end_reading()
+    client.warehouses()
+    db.session.refresh(account)
+    assert 7190 < account.clock_offset_seconds < 7210
+    assert abs((connections.shop_now(account) - client.now()).total_seconds()) < 3
+    assert connections.tiktok(account.id).clock_offset == account.clock_offset_seconds
+
+
+def test_a_redirect_url_and_the_keys_of_the_practice_app_are_taken_over(app: Flask, practice_tiktok: PracticeServer) -> None:
+    from connector.services.accounts import practice
+
+    practice.connect_app(actor="tests")
+    assert connections.tiktok_app("sandbox").complete
+    present = requests.get(f"{practice_tiktok.url}/practice/app", timeout=10).json()
+    assert present["redirect_url"] == f"{app.config['CONNECTOR'].public_url}/accounts/oauth/callback"
+
+
+def test_without_an_app_a_client_says_where_to_enter_it(app: Flask) -> None:
+    from connector.core.errors import DomainError
+
+    with pytest.raises(DomainError) as caught:
+        connections.tiktok_app("production")
+    assert caught.value.code == "tiktok.no_app"
+    assert "Configuration" in caught.value.remedy

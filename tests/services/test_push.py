@@ -18,6 +18,8 @@ from connector.services.orders import parcels, push
 from tests.factories import shop
 from tests.factories.parcels import packages, parcel, place, stored, take_in
 
+pytestmark = pytest.mark.postgres
+
 
 def test_a_gb_parcel_is_marked_as_shipped_and_its_package_id_is_kept(account, market):
     order = place(market, account, ("MUG-01", 1), ("TEE-BLA-S", 2))

@@ -14,6 +14,8 @@ from connector.services.orders import parcels, ship, ship_file
 from tests.factories import shop
 from tests.factories.parcels import packages, parcel, place
 
+pytestmark = pytest.mark.postgres
+
 HEAD = "order number,carrier,tracking number"
 
 

@@ -13,6 +13,8 @@ from connector.services.orders import flags, parcels, push, shipments
 from tests.factories import shop
 from tests.factories.parcels import Store, in_magento, packages, place, stored, take_in
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture
 def account(connected_account):

@@ -77,9 +77,7 @@ def test_only_the_listed_views_are_open_to_strangers(app: Flask) -> None:
 
 def test_every_other_view_names_its_permission_or_is_about_oneself(app: Flask) -> None:
     bare = {
-        rule.endpoint
-        for rule, _, view in _rules(app)
-        if not getattr(view, "is_public", False) and not hasattr(view, "permission") and rule.endpoint not in OWN
+        rule.endpoint for rule, _, view in _rules(app) if not getattr(view, "is_public", False) and not hasattr(view, "permission") and rule.endpoint not in OWN
     }
     # The grids area asks for the permission of the grid in question; the live stream carries event names only.
     assert {endpoint for endpoint in bare if not endpoint.startswith("grids.")} <= {"live.stream"}
@@ -103,9 +101,7 @@ def test_every_write_refuses_a_get_and_a_missing_csrf_token(app: Flask, admin_cl
             continue
         answer = admin_client.post(path)
         assert answer.status_code == 400, (rule.endpoint, answer.status_code)
-        if "GET" not in rule.methods and not any(
-            other.rule == rule.rule and "GET" in (other.methods or ()) for other in app.url_map.iter_rules()
-        ):
+        if "GET" not in rule.methods and not any(other.rule == rule.rule and "GET" in (other.methods or ()) for other in app.url_map.iter_rules()):
             assert admin_client.get(path).status_code == 405, rule.endpoint
 
 

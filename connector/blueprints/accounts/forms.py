@@ -52,7 +52,7 @@ class EditAccountForm(Form):
     order_policy_id = SelectField("Order Policy", choices=_policy_choices(ORDER))
 
     def choice(self, account: Account) -> Choice:
-        return _choice(self, account.environment, account.country)
+        return _choice(self, account.environment, account.country, account)
 
 
 class NewAccountForm(EditAccountForm):
@@ -74,8 +74,15 @@ class NewAccountForm(EditAccountForm):
         return _choice(self, self.environment.data, self.country.data)
 
 
-def _choice(form: EditAccountForm, environment: str, country: str) -> Choice:
+def _choice(form: EditAccountForm, environment: str, country: str, account: Account | None = None) -> Choice:
+    """What the form says; policies that it does not ask for stay as they are."""
     store = magento.connection(environment)
+
+    def chosen(name: str) -> int | None:
+        if name not in form:
+            return getattr(account, name, None)
+        return int(form[name].data) if form[name].data else None
+
     return Choice(
         title=form.title.data or "",
         country=country,
@@ -83,8 +90,8 @@ def _choice(form: EditAccountForm, environment: str, country: str) -> Choice:
         store_view=form.store_view.data or "all",
         locale=form.locale.data or None,
         magento_id=store.id if store else None,
-        order_policy_id=int(form.order_policy_id.data) if form.order_policy_id.data else None,
-        sync_policy_id=int(form.sync_policy_id.data) if form.sync_policy_id.data else None,
+        order_policy_id=chosen("order_policy_id"),
+        sync_policy_id=chosen("sync_policy_id"),
     )
 
 

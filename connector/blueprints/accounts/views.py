@@ -17,7 +17,7 @@ from connector.grids.accounts import ACCOUNTS
 from connector.models.account import AUTH_CONNECTED, AUTH_EXPIRED, AUTH_REVOKED, PRODUCTION, Account
 from connector.models.run import Schedule
 from connector.models.trace import Event
-from connector.services import accounts, policies, runs
+from connector.services import accounts, policies, runs, setup
 from connector.services.accounts import onboarding
 from connector.web.auth import requires
 from connector.web.forms import render_form
@@ -43,6 +43,9 @@ def lost_authorisations() -> list[Banner]:
         words = {AUTH_EXPIRED: "Authorisation expired", AUTH_REVOKED: "Authorisation ended"}.get(state, "Authorisation needs attention")
         tone = "danger" if state != AUTH_CONNECTED else "warning"
         found.append(Banner(tone, f"{title}: {words}.", message or "", "Re-authorise", url_for("accounts.show", account_id=account_id)))
+    if not found and setup.finished() and not accounts.listed(working=True):  # A049
+        text = "No account is active and authorised, so nothing is imported or sent."
+        found.append(Banner("warning", "No Active/Valid Accounts Found.", text, "Open accounts", url_for("accounts.index")))
     return found
 
 
@@ -99,11 +102,22 @@ def authorise(account_id: int) -> AnyResponse:
     return to_consent(accounts.get(account_id), request.form.get("next", ""))
 
 
+@bp.get("/oauth/consent")
+@requires("accounts.write")
+def consent() -> Any:
+    """The page in between: the content security policy lets no form lead to another site, so the browser goes on from here by itself."""
+    target = session.get("oauth_target")
+    if not target:
+        return go_to(url_for("accounts.index"))
+    return render_template("accounts/consent.html", target=target)
+
+
 @bp.get("/oauth/callback")
 @requires("accounts.write")
 def callback() -> Any:
     """The seller's browser comes back from TikTok (TTS §1.3)."""
     arguments = request.args
+    session.pop("oauth_target", None)
     try:
         account, following, missing = accounts.finish_authorisation(
             state=arguments.get("state", ""),
@@ -149,13 +163,12 @@ def to_consent(account: Account, following: str = "") -> AnyResponse:
     """Start the consent, bound to this browser's session; a refusal leads back to the account, which is saved."""
     binding = session.setdefault("oauth_binding", secrets.token_urlsafe(24))
     try:
-        target = accounts.start_authorisation(
-            account.id, binding=binding, next_url=following if following in NEXT_PAGES else "", actor=current_user.email
-        )
+        target = accounts.start_authorisation(account.id, binding=binding, next_url=following if following in NEXT_PAGES else "", actor=current_user.email)
     except DomainError as error:
         toast(f"{account.title} is saved, but not authorised. {error}", "warning")
         return go_to(url_for("accounts.show", account_id=account.id))
-    return go_to(target)
+    session["oauth_target"] = target
+    return go_to(url_for("accounts.consent"))
 
 
 def _page(account: Account, form: EditAccountForm) -> Response:

@@ -19,13 +19,9 @@ class SignInForm(Form):
 
 
 class FirstAdministratorForm(Form):
-    email = EmailField(
-        "Email", [Required("Enter your email address")], description="Used to register the user.", render_kw={"autocomplete": "username"}
-    )
+    email = EmailField("Email", [Required("Enter your email address")], description="Used to register the user.", render_kw={"autocomplete": "username"})
     name = StringField("Name", [Length(max=120)], render_kw={"autocomplete": "name"})
-    password = PasswordField(
-        "Password", [Required("Enter a password")], description=PASSWORD_HELP, render_kw={"autocomplete": "new-password"}
-    )
+    password = PasswordField("Password", [Required("Enter a password")], description=PASSWORD_HELP, render_kw={"autocomplete": "new-password"})
     time_zone = SelectField("Time zone", choices=time_zone_choices, default="UTC")
     terms = BooleanField("I accept the terms and conditions", [Required("Accept the terms and conditions to go on")])
 
@@ -36,12 +32,8 @@ class ProfileForm(Form):
 
 
 class PasswordForm(Form):
-    current = PasswordField(
-        "Present password", [Required("Enter your present password")], render_kw={"autocomplete": "current-password"}
-    )
-    password = PasswordField(
-        "New password", [Required("Enter a new password")], description=PASSWORD_HELP, render_kw={"autocomplete": "new-password"}
-    )
+    current = PasswordField("Present password", [Required("Enter your present password")], render_kw={"autocomplete": "current-password"})
+    password = PasswordField("New password", [Required("Enter a new password")], description=PASSWORD_HELP, render_kw={"autocomplete": "new-password"})
 
 
 class TokenForm(Form):

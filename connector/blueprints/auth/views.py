@@ -169,9 +169,7 @@ def end_sessions() -> AnyResponse:
     """End one of one's own sessions (``session``), or all but this one."""
     chosen = request.form.get("session", "")
     with unit_of_work():
-        ended = users.end_sessions(
-            users.get(current_user.id), keep=None if chosen else g.get("session_id"), only=int(chosen) if chosen.isdigit() else None
-        )
+        ended = users.end_sessions(users.get(current_user.id), keep=None if chosen else g.get("session_id"), only=int(chosen) if chosen.isdigit() else None)
     toast(f"{ended} {'session' if ended == 1 else 'sessions'} ended.")
     return go_to(url_for("auth.me", _anchor="sessions"))
 
@@ -251,6 +249,4 @@ def reset_password(user_id: int) -> Any:
 def _user_page(user: User, edit: EditUserForm, reset: ResetPasswordForm) -> Response:
     events = select(Event).where(Event.subject_type == "user", Event.subject_id == str(user.id)).order_by(Event.id.desc()).limit(50)
     sent = reset if request.endpoint == "auth.reset_password" else edit
-    return render_form(
-        "auth/edit_user.html", form=sent, edit=edit, reset=reset, user=user, sessions=users.sessions_of(user), events=db.session.scalars(events)
-    )
+    return render_form("auth/edit_user.html", form=sent, edit=edit, reset=reset, user=user, sessions=users.sessions_of(user), events=db.session.scalars(events))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
-from flask import Blueprint, abort, request, url_for
+from flask import Blueprint, abort, current_app, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 from werkzeug.datastructures import MultiDict
@@ -31,8 +31,14 @@ def _grid(key: str) -> MountedGrid:
     return found
 
 
+def _back_url(found: MountedGrid) -> str:
+    """Where the form came from; else the grid's own address, if that needs no more than its name (a run's items need the run)."""
+    needs = next(current_app.url_map.iter_rules(found.endpoint)).arguments
+    return safe_next(request.form.get("back"), "/" if needs else url_for(found.endpoint))
+
+
 def _back(found: MountedGrid) -> Response:
-    return go_to(safe_next(request.form.get("back"), url_for(found.endpoint)))
+    return go_to(_back_url(found))
 
 
 @bp.post("/<key>/columns")
@@ -78,7 +84,7 @@ def save_view(key: str) -> Response:
             session.add(view)
         view.query, view.shared = query, request.form.get("shared") == "1"
     toast(f"View “{name}” saved.")
-    return go_to(f"{url_for(found.endpoint)}?{query}")
+    return go_to(f"{urlsplit(_back_url(found)).path}?{query}")
 
 
 @bp.post("/<key>/views/<int:view_id>/delete")

@@ -14,9 +14,9 @@ bp = Blueprint("live", __name__)
 @bp.get("/live")
 @requires("home.read")
 def stream() -> Response:
-    """Server-sent events ``run:changed`` and ``orders:changed``; 503 when this process has no room, then the page polls."""
+    """Server-sent events ``run:changed`` and ``orders:changed``; 204 when this process has no room, then the page polls."""
     db.session.remove()  # a stream lives for minutes: it must not hold a connection
     events = live.stream()
     if events is None:
-        return Response("No room for another live stream; the page polls instead.", status=503, headers={"Retry-After": "30"})
+        return Response(status=204)
     return Response(events, mimetype="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})

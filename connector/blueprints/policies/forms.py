@@ -106,6 +106,8 @@ class PolicyForm(Form):
                 values[name] = [row for row in self.rows[name] if any(row.values())]
                 continue
             raw = self._fields[name].data
+            if raw is None and _takes_text(info.annotation):
+                raw = ""
             if _is_text_list(info.annotation):
                 values[name] = [word for word in (raw or "").replace(",", " ").split() if word]
             elif isinstance(raw, str) and not raw.strip() and not _takes_text(info.annotation):

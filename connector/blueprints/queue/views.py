@@ -14,12 +14,12 @@ from wtforms.validators import Length
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
-from connector.grids.activity import ACTIVITY, account_choices, items_grid
+from connector.grids.activity import ACTIVITY, ITEMS, account_choices
 from connector.models.run import Heartbeat, JobRun, Pause, Schedule
 from connector.services import events, runs, schedules
 from connector.services.kinds import KINDS
 from connector.web.auth import requires
-from connector.web.grids import grid_routes, render_grid, grid_state
+from connector.web.grids import grid_routes
 from connector.web.htmx import go_to, is_htmx, toast
 
 bp = Blueprint("queue", __name__, url_prefix="/queue")
@@ -32,15 +32,15 @@ def _pauses() -> list[Pause]:
 grid_routes(bp, ACTIVITY, "queue/index.html", context=lambda: {"pauses": _pauses(), "kinds": KINDS, "accounts": account_choices()})
 
 
-@bp.get("/runs/<int:run_id>")
-@requires("queue.read")
-def run(run_id: int) -> Response:
-    """One run: its card, live, and its items."""
-    found = db.session.get(JobRun, run_id)
+def _run() -> JobRun:
+    """The run that the address names."""
+    found = db.session.get(JobRun, (request.view_args or {})["run_id"])
     if found is None:
         abort(404)
-    grid = items_grid(run_id)
-    return render_grid("queue/run.html", grid, grid_state(grid), context=lambda: {"run": found})
+    return found
+
+
+grid_routes(bp, ITEMS, "queue/run.html", scope=lambda: _run().id, context=lambda: {"run": _run()}, rule="/runs/<int:run_id>", name="run")
 
 
 @bp.get("/runs/<int:run_id>/card")

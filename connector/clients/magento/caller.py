@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -93,6 +94,13 @@ class Caller:
         read: Callable[[Any], T],
     ) -> T:
         return self._send(operation, "GET", path, store=store, query=query, read=read, safe=True)
+
+    def read_again(self, operation: str, path: str, query: Sequence[tuple[str, str]]) -> Any:
+        """A recorded read once more, signed anew: `path` as it was sent, from /rest on."""
+        found = re.match(r"/rest(?:/([^/]+))?/V1/(.+)", path)
+        if found is None:
+            raise ValueError(f"{path} is no path of Magento's REST interface")
+        return self._get(operation, found[2], store=found[1], query=query, read=lambda payload: payload)
 
     def _write(
         self,

@@ -4,7 +4,7 @@ a new token, a new clock, an older version. All three follow a refusal at the ga
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -102,6 +102,19 @@ class Caller:
                 if error.code != "tts.version_unavailable" or older is None or older == version:
                     raise
                 self._versions[name] = older
+
+    def send_again(self, name: str, path: str, query: Mapping[str, str], body: bytes | None) -> Data:
+        """A recorded read once more, with a fresh signature and the present token: `path` with its parameters filled in, `query` without
+        what is computed per request. Raises ValueError for an operation that is no read."""
+        operation = OPERATIONS[name]
+        if not operation.read:
+            raise ValueError(f"{name} changes something and is not sent again")
+        parameters = dict(query)
+        if operation.cipher and self._cipher:
+            parameters["shop_cipher"] = self._cipher
+        again = replace(operation, path=path.replace("{", "").replace("}", ""), fallback=None, fallback_path=None)
+        payload = orjson.loads(body) if body else None
+        return self._transport.send(self._prepare(name, again, operation.version, dict, None, parameters, payload, []))
 
     def _rows(
         self,

@@ -90,7 +90,14 @@ class Gateway:
         return self._counted(key, Response(orjson.dumps(body), status, content_type=JSON))
 
     def _run(
-        self, route: Route, arguments: list[str], raw_path: str, raw_query: str, store: Doc, settings: Doc, fired: list[Fault],
+        self,
+        route: Route,
+        arguments: list[str],
+        raw_path: str,
+        raw_query: str,
+        store: Doc,
+        settings: Doc,
+        fired: list[Fault],
         asynchronous: str,
     ) -> Any:
         root = settings["base_url"] or f"{request.scheme}://{request.host}"
@@ -190,12 +197,7 @@ def create_app(data_dir: Path) -> Flask:
         if raw_path.startswith(("/rest/", "/index.php/rest/")):
             return gateway.rest(raw_path, raw_query)
         if path.startswith("media/catalog/product/"):
-            return Response(
-                picture(path), content_type="image/png", headers={"Cache-Control": "public, max-age=31536000"}
-            )
+            return Response(picture(path), content_type="image/png", headers={"Cache-Control": "public, max-age=31536000"})
         return Response("Not Found", 404, content_type="text/html; charset=UTF-8")
 
     return app
-
-
-

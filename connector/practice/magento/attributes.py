@@ -11,33 +11,70 @@ from .storage import Doc
 
 ATTRIBUTES = "Magento_Catalog::attributes_attributes"
 SETS = "Magento_Catalog::sets"
-_ONLY_FULL = (
-    "is_wysiwyg_enabled is_html_allowed_on_front used_for_sort_by is_filterable is_filterable_in_search is_used_in_grid"
-    " is_visible_in_grid is_filterable_in_grid position apply_to is_searchable is_visible_in_advanced_search is_comparable"
-    " is_used_for_promo_rules is_visible_on_front used_in_product_listing is_visible scope backend_model frontend_class"
-).split()
+_ONLY_FULL = [
+    "is_wysiwyg_enabled",
+    "is_html_allowed_on_front",
+    "used_for_sort_by",
+    "is_filterable",
+    "is_filterable_in_search",
+    "is_used_in_grid",
+    "is_visible_in_grid",
+    "is_filterable_in_grid",
+    "position",
+    "apply_to",
+    "is_searchable",
+    "is_visible_in_advanced_search",
+    "is_comparable",
+    "is_used_for_promo_rules",
+    "is_visible_on_front",
+    "used_in_product_listing",
+    "is_visible",
+    "scope",
+    "backend_model",
+    "frontend_class",
+]
 
 
 def attribute(attribute_id: int, code: str, label: str, frontend: str, backend: str, **more: Any) -> Doc:
     """One attribute as the metadata endpoint shows it; `options` are `[{value, labels: {store id: label}}]`."""
     return {
-        "is_wysiwyg_enabled": False, "is_html_allowed_on_front": False, "used_for_sort_by": False, "is_filterable": False,
-        "is_filterable_in_search": False, "is_used_in_grid": False, "is_visible_in_grid": False,
-        "is_filterable_in_grid": False, "position": 0, "apply_to": [], "is_searchable": "0",
-        "is_visible_in_advanced_search": "0", "is_comparable": "0", "is_used_for_promo_rules": "0",
-        "is_visible_on_front": "0", "used_in_product_listing": "0", "is_visible": True, "scope": "global",
-        "attribute_id": attribute_id, "attribute_code": code, "frontend_input": frontend, "entity_type_id": "4",
-        "is_required": False, "options": [], "is_user_defined": False, "default_frontend_label": label,
-        "frontend_labels": [], "backend_type": backend, "is_unique": "0", "validation_rules": [], **more,
+        "is_wysiwyg_enabled": False,
+        "is_html_allowed_on_front": False,
+        "used_for_sort_by": False,
+        "is_filterable": False,
+        "is_filterable_in_search": False,
+        "is_used_in_grid": False,
+        "is_visible_in_grid": False,
+        "is_filterable_in_grid": False,
+        "position": 0,
+        "apply_to": [],
+        "is_searchable": "0",
+        "is_visible_in_advanced_search": "0",
+        "is_comparable": "0",
+        "is_used_for_promo_rules": "0",
+        "is_visible_on_front": "0",
+        "used_in_product_listing": "0",
+        "is_visible": True,
+        "scope": "global",
+        "attribute_id": attribute_id,
+        "attribute_code": code,
+        "frontend_input": frontend,
+        "entity_type_id": "4",
+        "is_required": False,
+        "options": [],
+        "is_user_defined": False,
+        "default_frontend_label": label,
+        "frontend_labels": [],
+        "backend_type": backend,
+        "is_unique": "0",
+        "validation_rules": [],
+        **more,
     }
 
 
 def choices(*labels: str, first: int = 1, suffixes: dict[str, str] | None = None) -> list[Doc]:
     """Select options with ids from `first`; `suffixes` adds a store view's own label, e.g. `{"2": " (fr)"}`."""
-    return [
-        {"value": str(first + n), "labels": {"0": label, **{s: label + end for s, end in (suffixes or {}).items()}}}
-        for n, label in enumerate(labels)
-    ]
+    return [{"value": str(first + n), "labels": {"0": label, **{s: label + end for s, end in (suffixes or {}).items()}}} for n, label in enumerate(labels)]
 
 
 def option_list(entry: Doc, store_id: int) -> list[Doc]:

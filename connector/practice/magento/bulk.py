@@ -25,9 +25,7 @@ def split(path: str) -> tuple[str, str]:
     return "", path
 
 
-def accept(
-    storage: Storage, kind: str, entry: Route, arguments: list[str], query: Doc, body: Any, store: Doc, root: str, caller: Doc | None
-) -> Doc:
+def accept(storage: Storage, kind: str, entry: Route, arguments: list[str], query: Doc, body: Any, store: Doc, root: str, caller: Doc | None) -> Doc:
     """Run every element in its own transaction and keep the outcome for the status call."""
     elements = body if kind == "bulk" else [body]
     if entry.method == "GET" or not isinstance(elements, list):
@@ -46,8 +44,13 @@ def accept(
         shown.append({"id": number, "data_hash": digest, "status": "accepted"})
     topic = entry.path.removeprefix("/V1/").replace("/", ".").replace(":", "").lower()
     status = {
-        "operations_list": operations, "user_type": 1, "bulk_id": bulk_id, "description": f"Topic async.{topic}.{entry.method.lower()}",
-        "start_time": now(), "user_id": caller["id"] if caller else 0, "operation_count": len(operations),
+        "operations_list": operations,
+        "user_type": 1,
+        "bulk_id": bulk_id,
+        "description": f"Topic async.{topic}.{entry.method.lower()}",
+        "start_time": now(),
+        "user_id": caller["id"] if caller else 0,
+        "operation_count": len(operations),
     }
     with storage.write() as db:
         db.run("INSERT INTO config VALUES (?, ?)", f"bulk:{bulk_id}", orjson.dumps(status))

@@ -53,8 +53,17 @@ def save(call: Call, quote: Doc) -> None:
 def new_cart(call: Call, mask: str | None) -> Doc:
     at = now()
     quote = {
-        "mask": mask, "store_id": call.store["id"], "is_active": True, "created_at": at, "updated_at": at, "items": [],
-        "shipping_address": None, "billing_address": None, "shipping": None, "payment": None, "customer_id": None,
+        "mask": mask,
+        "store_id": call.store["id"],
+        "is_active": True,
+        "created_at": at,
+        "updated_at": at,
+        "items": [],
+        "shipping_address": None,
+        "billing_address": None,
+        "shipping": None,
+        "payment": None,
+        "customer_id": None,
         "reserved_order_id": None,
     }
     call.db.add("quote", quote, "id")
@@ -150,7 +159,10 @@ def _line_for(call: Call, quote: Doc, product: Doc, given: Doc) -> Doc:
                 line["child"]["product"] = child
             return line
     line = {
-        "sku": sold["sku"], "product_id": product["id"], "name": product["name"], "product_type": product["type_id"],
+        "sku": sold["sku"],
+        "product_id": product["id"],
+        "name": product["name"],
+        "product_type": product["type_id"],
         "weight": sold.get("weight"),
     }
     if child:
@@ -215,7 +227,7 @@ def remove_item(call: Call, cart_id: str, item_id: str) -> bool:
 
 
 def _line(quote: Doc, item_id: str) -> Doc:
-    line = next((l for l in quote["items"] if str(l["item_id"]) == str(item_id)), None)
+    line = next((line for line in quote["items"] if str(line["item_id"]) == str(item_id)), None)
     if line is None:
         text = "The %1 Cart doesn't contain the %2 item."
         raise RestError(404, text, [quote["id"], int(item_id) if item_id.isdigit() else item_id])
@@ -232,8 +244,13 @@ def currency(world: Doc, quote: Doc) -> tuple[str, Decimal]:
 def line_view(db: Tables, quote: Doc, line: Doc) -> Doc:
     rate = currency(db.config("world"), quote)[1]
     shown = {
-        "item_id": line["item_id"], "sku": line["sku"], "qty": line["qty"], "name": line["name"],
-        "price": num(cents(dec(line["base_price"]) * rate)), "product_type": line["product_type"], "quote_id": str(quote["id"]),
+        "item_id": line["item_id"],
+        "sku": line["sku"],
+        "qty": line["qty"],
+        "name": line["name"],
+        "price": num(cents(dec(line["base_price"]) * rate)),
+        "product_type": line["product_type"],
+        "quote_id": str(quote["id"]),
     }
     if line.get("options"):
         shown["product_option"] = {"extension_attributes": {"configurable_item_options": line["options"]}}
@@ -243,100 +260,6 @@ def line_view(db: Tables, quote: Doc, line: Doc) -> Doc:
 def sellable_lines(db: Tables, quote: Doc) -> list[Doc]:
     """The lines of a cart; one whose product was disabled or deleted since has left it."""
     return [line for line in quote["items"] if (p := db.get("product", line["product_id"])) and p["status"] == 1]
-
-
-# --- shipping rates, payment methods, totals ---------------------------------------------------------------------------------
-
-
-def rates(call: Call, quote: Doc) -> list[Doc]:
-    """Rates of the active carriers, cheapest first."""
-    physical = [line for line in sellable_lines(call.db, quote) if line["product_type"] != "virtual"]
-    if not physical:
-        return []
-    rate = currency(call.world, quote)[1]
-    units = sum((dec(line["qty"]) for line in physical), ZERO)
-    found = []
-    for code, carrier in call.settings["carriers"].items():
-        if carrier["active"]:
-            base = dec(carrier["price"]) * (units if code == "flatrate" else 1)
-            amount = num(cents(base * rate))
-            found.append(
-                {
-                    "carrier_code": code, "method_code": code, "carrier_title": carrier["title"],
-                    "method_title": carrier["name"], "amount": amount, "base_amount": num(base), "available": True,
-                    "error_message": "", "price_excl_tax": amount, "price_incl_tax": amount,
-                }
-            )
-    return sorted(found, key=lambda entry: dec(entry["base_amount"]))
-
-
-def payment_methods(call: Call) -> list[Doc]:
-    methods = call.settings["payments"].items()
-    return [{"code": code, "title": method["title"]} for code, method in methods if method["active"]]
-
-
-@both("POST", "/estimate-shipping-methods")
-def estimate(call: Call, cart_id: str) -> list:
-    call.param("address")
-    return rates(call, load(call, cart_id))
-
-
-@both("GET", "/shipping-methods")
-def shipping_methods(call: Call, cart_id: str) -> list:
-    return rates(call, load(call, cart_id))
-
-
-@both("GET", "/payment-methods")
-def list_payment_methods(call: Call, cart_id: str) -> list:
-    load(call, cart_id)
-    return payment_methods(call)
-
-
-@both("GET", "/totals")
-def get_totals(call: Call, cart_id: str) -> Doc:
-    return totals(call, load(call, cart_id))
-
-
-def totals(call: Call, quote: Doc) -> Doc:
-    """The totals block; no tax rule applies to guests of the practice store."""
-    code, rate = currency(call.world, quote)
-    lines, shown = sellable_lines(call.db, quote), []
-    subtotal = base_subtotal = ZERO
-    for line in lines:
-        base_row = cents(dec(line["base_price"]) * dec(line["qty"]))
-        price = cents(dec(line["base_price"]) * rate)
-        row = cents(price * dec(line["qty"]))
-        subtotal, base_subtotal = subtotal + row, base_subtotal + base_row
-        shown.append(
-            {
-                "item_id": line["item_id"], "price": num(price), "base_price": line["base_price"], "qty": line["qty"],
-                "row_total": num(row), "base_row_total": num(base_row), "row_total_with_discount": 0, "tax_amount": 0,
-                "base_tax_amount": 0, "tax_percent": 0, "discount_amount": 0, "base_discount_amount": 0,
-                "discount_percent": 0, "price_incl_tax": num(price), "base_price_incl_tax": line["base_price"],
-                "row_total_incl_tax": num(row), "base_row_total_incl_tax": num(base_row), "options": "[]",
-                "weee_tax_applied_amount": None, "weee_tax_applied": None, "name": line["name"],
-            }
-        )
-    shipping = quote["shipping"] or {"amount": 0, "base_amount": 0, "description": ""}
-    grand, base_grand = subtotal + dec(shipping["amount"]), base_subtotal + dec(shipping["base_amount"])
-    title = f"Shipping & Handling ({shipping['description']})" if shipping["description"] else "Shipping & Handling"
-    return {
-        "grand_total": num(grand), "base_grand_total": num(base_grand), "subtotal": num(subtotal),
-        "base_subtotal": num(base_subtotal), "discount_amount": 0, "base_discount_amount": 0,
-        "subtotal_with_discount": num(subtotal), "base_subtotal_with_discount": num(base_subtotal),
-        "shipping_amount": shipping["amount"], "base_shipping_amount": shipping["base_amount"],
-        "shipping_discount_amount": 0, "base_shipping_discount_amount": 0, "tax_amount": 0, "base_tax_amount": 0,
-        "weee_tax_applied_amount": None, "shipping_tax_amount": 0, "base_shipping_tax_amount": 0,
-        "subtotal_incl_tax": num(subtotal), "shipping_incl_tax": shipping["amount"],
-        "base_shipping_incl_tax": shipping["base_amount"], "base_currency_code": call.world["base_currency"],
-        "quote_currency_code": code, "items_qty": num(sum((dec(line["qty"]) for line in lines), ZERO)), "items": shown,
-        "total_segments": [
-            {"code": "subtotal", "title": "Subtotal", "value": num(subtotal)},
-            {"code": "shipping", "title": title, "value": shipping["amount"]},
-            {"code": "tax", "title": "Tax", "value": 0, "extension_attributes": {"tax_grandtotal_details": []}},
-            {"code": "grand_total", "title": "Grand Total", "value": num(grand), "area": "footer"},
-        ],
-    }
 
 
 # --- the cart itself ---------------------------------------------------------------------------------------------------------
@@ -350,7 +273,9 @@ def get_cart(call: Call, cart_id: str) -> Doc:
     base = call.world["base_currency"]
     lines = sellable_lines(call.db, quote)
     shown: Doc = {
-        "id": quote["id"], "created_at": quote["created_at"], "updated_at": quote["updated_at"],
+        "id": quote["id"],
+        "created_at": quote["created_at"],
+        "updated_at": quote["updated_at"],
         "is_active": quote["is_active"],
         "is_virtual": bool(lines) and all(line["product_type"] == "virtual" for line in lines),
     }
@@ -366,8 +291,14 @@ def get_cart(call: Call, cart_id: str) -> Doc:
         shown["reserved_order_id"] = quote["reserved_order_id"]
     shown["orig_order_id"] = 0
     shown["currency"] = {
-        "global_currency_code": base, "base_currency_code": base, "store_currency_code": base, "quote_currency_code": code,
-        "store_to_base_rate": 0, "store_to_quote_rate": 0, "base_to_global_rate": 1, "base_to_quote_rate": num(rate),
+        "global_currency_code": base,
+        "base_currency_code": base,
+        "store_currency_code": base,
+        "quote_currency_code": code,
+        "store_to_base_rate": 0,
+        "store_to_quote_rate": 0,
+        "base_to_global_rate": 1,
+        "base_to_quote_rate": num(rate),
     }
     guest = {"customer_is_guest": customer is None, "customer_note_notify": True, "customer_tax_class_id": 3}
     shown.update(guest, store_id=quote["store_id"])

@@ -14,21 +14,45 @@ from .storage import Doc
 
 PRODUCTS = "Magento_Catalog::products"
 _TYPES = (
-    "simple:Simple Product", "virtual:Virtual Product", "bundle:Bundle Product", "downloadable:Downloadable Product",
-    "configurable:Configurable Product", "grouped:Grouped Product",
+    "simple:Simple Product",
+    "virtual:Virtual Product",
+    "bundle:Bundle Product",
+    "downloadable:Downloadable Product",
+    "configurable:Configurable Product",
+    "grouped:Grouped Product",
 )
-_PROPERTIES = (
-    "id sku name attribute_set_id price status visibility type_id created_at updated_at weight extension_attributes product_links"
-    " options media_gallery_entries tier_prices custom_attributes"
-).split()
+_PROPERTIES = [
+    "id",
+    "sku",
+    "name",
+    "attribute_set_id",
+    "price",
+    "status",
+    "visibility",
+    "type_id",
+    "created_at",
+    "updated_at",
+    "weight",
+    "extension_attributes",
+    "product_links",
+    "options",
+    "media_gallery_entries",
+    "tier_prices",
+    "custom_attributes",
+]
 _FIXED = {
-    "entity_id": Column("id", "int"), "sku": Column("sku"), "name": Column("json_extract(doc,'$.name')"),
+    "entity_id": Column("id", "int"),
+    "sku": Column("sku"),
+    "name": Column("json_extract(doc,'$.name')"),
     "attribute_set_id": Column("json_extract(doc,'$.attribute_set_id')", "int"),
-    "type_id": Column("json_extract(doc,'$.type_id')"), "price": Column("json_extract(doc,'$.price')", "float"),
-    "status": Column("json_extract(doc,'$.status')", "int"), "visibility": Column("json_extract(doc,'$.visibility')", "int"),
+    "type_id": Column("json_extract(doc,'$.type_id')"),
+    "price": Column("json_extract(doc,'$.price')", "float"),
+    "status": Column("json_extract(doc,'$.status')", "int"),
+    "visibility": Column("json_extract(doc,'$.visibility')", "int"),
     "weight": Column("json_extract(doc,'$.weight')", "float"),
     "created_at": Column("json_extract(doc,'$.created_at')", "date"),
-    "updated_at": Column("json_extract(doc,'$.updated_at')", "date"), "url_key": Column("url_key"),
+    "updated_at": Column("json_extract(doc,'$.updated_at')", "date"),
+    "url_key": Column("url_key"),
 }
 _LISTS = {"category_id": "category_ids", "website_id": "website_ids"}
 
@@ -65,9 +89,7 @@ def find(call: Call, criteria: Criteria) -> tuple[list[Doc], int]:
         table = f"(SELECT * FROM product WHERE {' AND '.join(extra)})"
         for value in args:  # only integers reach this point
             table = table.replace("?", str(value), 1)
-    return search_docs(
-        call.db, table, known, effective, unknown=bad_attribute, ignore_bad_sort=True, repeat_last_page=call.repeats_last_page
-    )
+    return search_docs(call.db, table, known, effective, unknown=bad_attribute, ignore_bad_sort=True, repeat_last_page=call.repeats_last_page)
 
 
 @route("GET", "/V1/products", PRODUCTS)
@@ -114,9 +136,7 @@ def _upsert(call: Call, sku: str, given: Doc) -> Doc:
         raise required("name")
     websites = [w["id"] for w in call.world["websites"] if w["id"]] if store_id == 0 else [call.store["website_id"]]
     wanted = next((e["value"] for e in products.custom_list(given.get("custom_attributes")) if e["attribute_code"] == "url_key"), None)
-    product = products.new_product(
-        call.db, sku, given["name"], websites, url_key=wanted or products.url_key(given["name"])
-    )
+    product = products.new_product(call.db, sku, given["name"], websites, url_key=wanted or products.url_key(given["name"]))
     products.apply(call.db, product, {**given, "name": None}, 0)
     products.store(call.db, product)
     return products.view(call.db, product, store_id, fresh=True)
@@ -149,8 +169,12 @@ def add_media(call: Call, sku: str) -> str:
     if not content.get("base64_encoded_data") or not content.get("name"):
         raise RestError(400, "The image content is invalid. Verify the content and try again.")
     entry = picture_entry(
-        call.db.next("media"), content["name"], given.get("label"), given.get("position", len(product["media"]) + 1),
-        given.get("types") or [], bool(given.get("disabled")),
+        call.db.next("media"),
+        content["name"],
+        given.get("label"),
+        given.get("position", len(product["media"]) + 1),
+        given.get("types") or [],
+        bool(given.get("disabled")),
     )
     for other in product["media"]:
         other["types"] = [kind for kind in other["types"] if kind not in entry["types"]]
@@ -162,7 +186,12 @@ def add_media(call: Call, sku: str) -> str:
 def picture_entry(media_id: int, name: str, label: Any, position: int, types: list[str], disabled: bool = False) -> Doc:
     clean = "".join(c if c.isalnum() or c in "._-" else "_" for c in name.lower())
     return {
-        "id": media_id, "media_type": "image", "label": label, "position": position, "disabled": disabled, "types": types,
+        "id": media_id,
+        "media_type": "image",
+        "label": label,
+        "position": position,
+        "disabled": disabled,
+        "types": types,
         "file": f"/{clean[0]}/{clean[1:2] or '_'}/{clean}",
     }
 

@@ -37,8 +37,12 @@ def tree(call: Call) -> Doc:
     def node(row: Doc, left: int | None) -> Doc:
         below = [] if left == 0 else _children(call, row["id"])
         return {
-            "id": row["id"], "parent_id": row["parent_id"], "name": row["name"], "is_active": row["is_active"],
-            "position": row["position"], "level": row["level"],
+            "id": row["id"],
+            "parent_id": row["parent_id"],
+            "name": row["name"],
+            "is_active": row["is_active"],
+            "position": row["position"],
+            "level": row["level"],
             "product_count": 0 if row["level"] < 2 else _total(call, row, counts),
             "children_data": [node(child, None if left is None else left - 1) for child in below],
         }
@@ -67,9 +71,16 @@ def _view(call: Call, row: Doc) -> Doc:
     if row["level"]:
         custom.insert(0, {"attribute_code": "display_mode", "value": "PRODUCTS"})
     shown = {
-        "id": row["id"], "parent_id": row["parent_id"], "name": row["name"], "position": row["position"],
-        "level": row["level"], "children": ",".join(str(c["id"]) for c in _children(call, row["id"])),
-        "created_at": row["created_at"], "updated_at": row["updated_at"], "path": row["path"], "include_in_menu": True,
+        "id": row["id"],
+        "parent_id": row["parent_id"],
+        "name": row["name"],
+        "position": row["position"],
+        "level": row["level"],
+        "children": ",".join(str(c["id"]) for c in _children(call, row["id"])),
+        "created_at": row["created_at"],
+        "updated_at": row["updated_at"],
+        "path": row["path"],
+        "include_in_menu": True,
         "custom_attributes": custom,
     }
     if row["level"]:

@@ -17,7 +17,7 @@ from .search_criteria import snake
 from .shipments import add_track
 from .storage import Doc
 
-_SETTINGS = "version bearer maintenance emails legacy_last_page_repeat input_limit leaking_cart_lock base_url msi".split()
+_SETTINGS = ["version", "bearer", "maintenance", "emails", "legacy_last_page_repeat", "input_limit", "leaking_cart_lock", "base_url", "msi"]
 _MERGED = ("carriers", "payments")
 
 
@@ -56,9 +56,7 @@ def blueprint(gateway: Any) -> Blueprint:
             if world == "recorded":
                 recorded_world.seed(db, keep_credentials=keep)
             else:
-                demo_world.seed(
-                    db, bulk=int(given.get("bulk", 0)), emails=bool(given.get("emails", True)), keep_credentials=keep
-                )
+                demo_world.seed(db, bulk=int(given.get("bulk", 0)), emails=bool(given.get("emails", True)), keep_credentials=keep)
             counted = {name: db.one(f"SELECT COUNT(*) FROM {name}")[0] for name in ("product", "sales_order")}
             integrations = db.where("integration", "1 ORDER BY id")
         gateway.faults.remove()

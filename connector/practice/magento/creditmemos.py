@@ -22,7 +22,8 @@ TECHNICAL = "Could not save a Creditmemo, see error log for details"
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
 # A line's money: the invoiced column, the refunded column, the column of the memo's line.
 _MONEY = (
-    ("row_invoiced", "amount_refunded", "row_total"), ("tax_invoiced", "tax_refunded", "tax_amount"),
+    ("row_invoiced", "amount_refunded", "row_total"),
+    ("tax_invoiced", "tax_refunded", "tax_amount"),
     ("discount_invoiced", "discount_refunded", "discount_amount"),
     ("discount_tax_compensation_invoiced", "discount_tax_compensation_refunded", "discount_tax_compensation_amount"),
 )
@@ -91,8 +92,13 @@ def _amounts(db: Tables, order: Doc, lines: list[Doc], quantities: dict[int, Dec
         factor = Decimal(1) if prefix else rate
         whole = dec(order.get(f"{prefix}shipping_amount"))
         shipping = whole if portion == 1 else cents(base_shipping * factor)
-        tax = share(order.get(f"{prefix}shipping_tax_amount"), order.get(f"{prefix}shipping_tax_refunded"), base_shipping, full,
-                    bool(base_shipping) and base_shipping == left)
+        tax = share(
+            order.get(f"{prefix}shipping_tax_amount"),
+            order.get(f"{prefix}shipping_tax_refunded"),
+            base_shipping,
+            full,
+            bool(base_shipping) and base_shipping == left,
+        )
         sums = dict.fromkeys(("row", "incl", "tax", "discount", "compensation"), ZERO)
         for line in lines:
             quantity = quantities.get(line["item_id"])
@@ -104,8 +110,13 @@ def _amounts(db: Tables, order: Doc, lines: list[Doc], quantities: dict[int, Dec
             entry.update({f"{prefix}{name}": num(part) for (_, _, name), part in zip(_MONEY, parts, strict=True)})
             if not parts[2]:
                 entry.pop(f"{prefix}discount_amount")
-            entry.update({f"{prefix}row_total_incl_tax": num(incl), f"{prefix}price": line.get(f"{prefix}price"),
-                          f"{prefix}price_incl_tax": line.get(f"{prefix}price_incl_tax")})
+            entry.update(
+                {
+                    f"{prefix}row_total_incl_tax": num(incl),
+                    f"{prefix}price": line.get(f"{prefix}price"),
+                    f"{prefix}price_incl_tax": line.get(f"{prefix}price_incl_tax"),
+                }
+            )
             for key, part in zip(sums, (parts[0], incl, *parts[1:]), strict=True):
                 sums[key] += part
         positive = dec(arguments.get("adjustment_positive")) * factor
@@ -114,12 +125,18 @@ def _amounts(db: Tables, order: Doc, lines: list[Doc], quantities: dict[int, Dec
         incl_shipping = dec(order.get(f"{prefix}shipping_incl_tax")) if portion == 1 else shipping + tax
         document.update(
             {
-                f"{prefix}adjustment": num(positive - negative), f"{prefix}adjustment_positive": num(positive),
-                f"{prefix}adjustment_negative": num(negative), f"{prefix}discount_amount": num(-sums["discount"]),
-                f"{prefix}grand_total": num(grand), f"{prefix}discount_tax_compensation_amount": num(sums["compensation"]),
-                f"{prefix}shipping_amount": num(shipping), f"{prefix}shipping_incl_tax": num(incl_shipping),
-                f"{prefix}shipping_tax_amount": num(tax), f"{prefix}subtotal": num(sums["row"]),
-                f"{prefix}subtotal_incl_tax": num(sums["incl"]), f"{prefix}tax_amount": num(sums["tax"] + tax),
+                f"{prefix}adjustment": num(positive - negative),
+                f"{prefix}adjustment_positive": num(positive),
+                f"{prefix}adjustment_negative": num(negative),
+                f"{prefix}discount_amount": num(-sums["discount"]),
+                f"{prefix}grand_total": num(grand),
+                f"{prefix}discount_tax_compensation_amount": num(sums["compensation"]),
+                f"{prefix}shipping_amount": num(shipping),
+                f"{prefix}shipping_incl_tax": num(incl_shipping),
+                f"{prefix}shipping_tax_amount": num(tax),
+                f"{prefix}subtotal": num(sums["row"]),
+                f"{prefix}subtotal_incl_tax": num(sums["incl"]),
+                f"{prefix}tax_amount": num(sums["tax"] + tax),
             }
         )
     return document
@@ -129,9 +146,16 @@ def _line_entry(document: Doc, line: Doc, quantity: Decimal) -> Doc:
     entry = next((e for e in document["items"] if e["order_item_id"] == line["item_id"]), None)
     if entry is None:
         entry = {
-            "name": line.get("name"), "order_item_id": line["item_id"], "product_id": line.get("product_id"),
-            "qty": num(quantity), "sku": line["sku"], "base_cost": line.get("base_cost"), "weee_tax_applied": "[]",
-            "weee_tax_applied_row_amount": 0, "weee_tax_row_disposition": 0, "base_weee_tax_row_disposition": 0,
+            "name": line.get("name"),
+            "order_item_id": line["item_id"],
+            "product_id": line.get("product_id"),
+            "qty": num(quantity),
+            "sku": line["sku"],
+            "base_cost": line.get("base_cost"),
+            "weee_tax_applied": "[]",
+            "weee_tax_applied_row_amount": 0,
+            "weee_tax_row_disposition": 0,
+            "base_weee_tax_row_disposition": 0,
         }
         document["items"].append(entry)
     return entry
@@ -140,9 +164,7 @@ def _line_entry(document: Doc, line: Doc, quantity: Decimal) -> Doc:
 def _line_parts(line: Doc, quantity: Decimal, prefix: str) -> list[Decimal]:
     last = quantity == open_to_refund(line)
     invoiced = dec(line.get("qty_invoiced"))
-    return [
-        share(line.get(prefix + have), line.get(prefix + done), quantity, invoiced, last) for have, done, _ in _MONEY
-    ]
+    return [share(line.get(prefix + have), line.get(prefix + done), quantity, invoiced, last) for have, done, _ in _MONEY]
 
 
 def _check_total(order: Doc, document: Doc) -> None:
@@ -173,9 +195,14 @@ def _write(db: Tables, order: Doc, lines: list[Doc], quantities: dict[int, Decim
     payment = order["_payment"]
     for prefix in ("", "base_"):
         counters = {
-            "total_refunded": "grand_total", "total_offline_refunded": "grand_total", "subtotal_refunded": "subtotal",
-            "tax_refunded": "tax_amount", "shipping_refunded": "shipping_amount", "shipping_tax_refunded": "shipping_tax_amount",
-            "discount_refunded": "discount_amount", "adjustment_positive": "adjustment_positive",
+            "total_refunded": "grand_total",
+            "total_offline_refunded": "grand_total",
+            "subtotal_refunded": "subtotal",
+            "tax_refunded": "tax_amount",
+            "shipping_refunded": "shipping_amount",
+            "shipping_tax_refunded": "shipping_tax_amount",
+            "discount_refunded": "discount_amount",
+            "adjustment_positive": "adjustment_positive",
             "adjustment_negative": "adjustment_negative",
             "discount_tax_compensation_refunded": "discount_tax_compensation_amount",
         }
@@ -242,7 +269,12 @@ def _settle(db: Tables, order: Doc, document: Doc) -> None:
     if everything:
         set_state(order, "closed")
     add_history(
-        db, order, comment=text, entity_name="creditmemo", is_customer_notified=0, is_visible_on_front=0,
+        db,
+        order,
+        comment=text,
+        entity_name="creditmemo",
+        is_customer_notified=0,
+        is_visible_on_front=0,
         status=order.get("status"),
     )
     order["customer_note_notify"] = 0

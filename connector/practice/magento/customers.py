@@ -18,8 +18,16 @@ MANAGE = "Magento_Customer::manage"
 GROUP = "Magento_Customer::group"
 _COLUMNS = document_columns(
     {
-        "entity_id": "int", "id": "int", "email": "str", "firstname": "str", "lastname": "str", "website_id": "int",
-        "store_id": "int", "group_id": "int", "created_at": "date", "updated_at": "date",
+        "entity_id": "int",
+        "id": "int",
+        "email": "str",
+        "firstname": "str",
+        "lastname": "str",
+        "website_id": "int",
+        "store_id": "int",
+        "group_id": "int",
+        "created_at": "date",
+        "updated_at": "date",
     }
 )
 _COLUMNS["entity_id"] = _COLUMNS["id"]
@@ -29,9 +37,7 @@ DUPLICATE = "A customer with the same email address already exists in an associa
 @route("GET", "/V1/customers/search", CUSTOMER)
 def search(call: Call) -> Doc:
     criteria = call.criteria()
-    rows, total = search_docs(
-        call.db, "customer", _COLUMNS, criteria, unknown=bad_attribute, repeat_last_page=call.repeats_last_page
-    )
+    rows, total = search_docs(call.db, "customer", _COLUMNS, criteria, unknown=bad_attribute, repeat_last_page=call.repeats_last_page)
     return call.found(criteria, rows, total)
 
 
@@ -82,9 +88,18 @@ def save(call: Call, raw: Doc) -> Doc:
         raise RestError(400, DUPLICATE)
     at = now()
     customer: Doc = {
-        "group_id": given.get("group_id") or 1, "created_at": at, "updated_at": at, "created_in": store["name"], "email": email,
-        "firstname": given["firstname"], "lastname": given["lastname"], "store_id": store["id"], "website_id": website,
-        "addresses": [], "disable_auto_group_change": 0, "extension_attributes": {"is_subscribed": False},
+        "group_id": given.get("group_id") or 1,
+        "created_at": at,
+        "updated_at": at,
+        "created_in": store["name"],
+        "email": email,
+        "firstname": given["firstname"],
+        "lastname": given["lastname"],
+        "store_id": store["id"],
+        "website_id": website,
+        "addresses": [],
+        "disable_auto_group_change": 0,
+        "extension_attributes": {"is_subscribed": False},
     }
     addresses = given.get("addresses") or []
     _check(addresses)
@@ -117,9 +132,13 @@ def _addresses(call: Call, given: list[Doc], customer: Doc) -> list[Doc]:
         complete_region(flat)
         kept = {key: address[key] for key in ("country_id", "street", "company", "telephone", "postcode", "city") if address.get(key)}
         row = {
-            "id": address.get("id") or call.db.next("customer_address"), "customer_id": customer["id"],
+            "id": address.get("id") or call.db.next("customer_address"),
+            "customer_id": customer["id"],
             "region": {key: flat.get(key) for key in ("region_code", "region", "region_id")},
-            "region_id": flat.get("region_id") or 0, **kept, "firstname": address["firstname"], "lastname": address["lastname"],
+            "region_id": flat.get("region_id") or 0,
+            **kept,
+            "firstname": address["firstname"],
+            "lastname": address["lastname"],
         }
         for kind in ("shipping", "billing"):
             if address.get(f"default_{kind}"):

@@ -9,7 +9,16 @@ from .attributes import attribute, choices
 from .products import put, url_key
 from .storage import Doc, Tables
 from .worlds import (
-    ADMIN_GROUP, ADMIN_STORE, ADMIN_WEBSITE, DEFAULT_SOURCE, add_product, begin, category, source, store, system_attributes,
+    ADMIN_GROUP,
+    ADMIN_STORE,
+    ADMIN_WEBSITE,
+    DEFAULT_SOURCE,
+    add_product,
+    begin,
+    category,
+    source,
+    store,
+    system_attributes,
 )
 
 _COLOURS = ("Black", "White", "Red", "Grey")
@@ -21,27 +30,32 @@ def _world() -> Doc:
     root = category(1, None, "Root Catalog", 0)
     default = category(2, root, "Default Category", 1)
     return {
-        "name": "demo", "weight_unit": "kgs", "rates": {"USD": 1, "GBP": 0.8, "SGD": 1.3},
+        "name": "demo",
+        "weight_unit": "kgs",
+        "rates": {"USD": 1, "GBP": 0.8, "SGD": 1.3},
         "websites": [ADMIN_WEBSITE, {"id": 1, "code": "base", "name": "Main Website", "default_group_id": 1}],
         "groups": [
             ADMIN_GROUP,
-            {"id": 1, "website_id": 1, "root_category_id": 2, "default_store_id": 1, "name": "Main Website Store",
-             "code": "main_website_store"},
+            {"id": 1, "website_id": 1, "root_category_id": 2, "default_store_id": 1, "name": "Main Website Store", "code": "main_website_store"},
         ],
         "stores": [
-            ADMIN_STORE, store(1, "default", "Default Store View", 1, 1),
+            ADMIN_STORE,
+            store(1, "default", "Default Store View", 1, 1),
             store(2, "tiktok_gb", "TikTok Shop GB", 1, 1, locale="en_GB", currency="GBP"),
             store(3, "tiktok_us", "TikTok Shop US", 1, 1),
         ],
         "sources": [
-            DEFAULT_SOURCE, source("wh_main", "Main Warehouse", "90001"), source("wh_second", "Second Warehouse", "07030"),
+            DEFAULT_SOURCE,
+            source("wh_main", "Main Warehouse", "90001"),
+            source("wh_second", "Second Warehouse", "07030"),
         ],
         "stocks": [
             {"stock_id": 1, "name": "Default Stock", "sales_channels": []},
             {"stock_id": 2, "name": "Main Stock", "sales_channels": [{"type": "website", "code": "base"}]},
         ],
         "links": [
-            {"stock_id": 1, "source_code": "default", "priority": 1}, {"stock_id": 2, "source_code": "wh_main", "priority": 1},
+            {"stock_id": 1, "source_code": "default", "priority": 1},
+            {"stock_id": 2, "source_code": "wh_main", "priority": 1},
             {"stock_id": 2, "source_code": "wh_second", "priority": 2},
         ],
         "categories": [root, default, category(3, default, "Clothing", 1), category(4, default, "Home", 2)],
@@ -93,11 +107,19 @@ def _add(db: Tables, product: catalogue.DemoProduct) -> Doc:
         stock["wh_second"] = _SECOND_WAREHOUSE
     bulk = product.sku.startswith("BULK-")
     return add_product(
-        db, product.sku, product.name, Decimal(0) if product.type_id == "configurable" else product.price,
+        db,
+        product.sku,
+        product.name,
+        Decimal(0) if product.type_id == "configurable" else product.price,
         product.weight_kg if product.type_id == "simple" else None,
-        [3] if variant or product.type_id == "configurable" else [4], [1], stock=stock,
-        pictures=() if bulk else (url_key(product.sku), f"{url_key(product.sku)}-back"), attributes=attributes,
-        type_id=product.type_id, status=product.status, visibility=1 if variant else 4,
+        [3] if variant or product.type_id == "configurable" else [4],
+        [1],
+        stock=stock,
+        pictures=() if bulk else (url_key(product.sku), f"{url_key(product.sku)}-back"),
+        attributes=attributes,
+        type_id=product.type_id,
+        status=product.status,
+        visibility=1 if variant else 4,
     )
 
 
@@ -106,9 +128,6 @@ def _finish_configurable(db: Tables, parent: Doc) -> None:
     for position, (attribute_id, code, label) in enumerate(((137, "color", "Color"), (138, "size", "Size"))):
         values = sorted({int(child["attributes"][code]) for child in children})
         parent["configurable_options"].append(
-            {"id": db.next("configurable_option"), "attribute_id": attribute_id, "code": code, "label": label,
-             "position": position, "values": values}
+            {"id": db.next("configurable_option"), "attribute_id": attribute_id, "code": code, "label": label, "position": position, "values": values}
         )
     put(db, parent)
-
-

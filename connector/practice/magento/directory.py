@@ -15,8 +15,11 @@ def currency(call: Call) -> Doc:
     base = call.world["base_currency"]
     display = call.store.get("currency") or base
     return {
-        "base_currency_code": base, "base_currency_symbol": _SYMBOLS.get(base, base), "default_display_currency_code": display,
-        "default_display_currency_symbol": _SYMBOLS.get(display, display), "available_currency_codes": list(call.world["rates"]),
+        "base_currency_code": base,
+        "base_currency_symbol": _SYMBOLS.get(base, base),
+        "default_display_currency_code": display,
+        "default_display_currency_symbol": _SYMBOLS.get(display, display),
+        "available_currency_codes": list(call.world["rates"]),
         "exchange_rates": [{"currency_to": code, "rate": rate} for code, rate in call.world["rates"].items()],
     }
 

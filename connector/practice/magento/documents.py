@@ -13,13 +13,23 @@ from .search_criteria import document_columns, search_docs, snake
 from .storage import Doc, Tables
 
 COLUMNS = document_columns(schema.DOCUMENT)
-_COPIED = (
-    "base_currency_code base_to_global_rate base_to_order_rate billing_address_id global_currency_code order_currency_code"
-    " store_currency_code store_id store_to_base_rate store_to_order_rate"
-).split()
+_COPIED = [
+    "base_currency_code",
+    "base_to_global_rate",
+    "base_to_order_rate",
+    "billing_address_id",
+    "global_currency_code",
+    "order_currency_code",
+    "store_currency_code",
+    "store_id",
+    "store_to_base_rate",
+    "store_to_order_rate",
+]
 # The money columns of a line, with the column that counts how much of them was invoiced.
 LINE_MONEY = (
-    ("row_total", "row_invoiced"), ("tax_amount", "tax_invoiced"), ("discount_amount", "discount_invoiced"),
+    ("row_total", "row_invoiced"),
+    ("tax_amount", "tax_invoiced"),
+    ("discount_amount", "discount_invoiced"),
     ("discount_tax_compensation_amount", "discount_tax_compensation_invoiced"),
 )
 

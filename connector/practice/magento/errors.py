@@ -28,9 +28,7 @@ _PAGE = """<!doctype html>
 class RestError(Exception):
     """Format A. `parameters` is a list (%1) or an object (%name); `keep` commits what was written before the refusal."""
 
-    def __init__(
-        self, status: int, message: str, parameters: Any = None, errors: list | None = None, keep: bool = False
-    ) -> None:
+    def __init__(self, status: int, message: str, parameters: Any = None, errors: list | None = None, keep: bool = False) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
@@ -52,9 +50,7 @@ class Masked(RestError):
 
     def __init__(self) -> None:
         report = secrets.token_hex(7)[:13]
-        super().__init__(
-            500, f"Internal Error. Details are available in Magento log file. Report ID: webapi-{report}"
-        )
+        super().__init__(500, f"Internal Error. Details are available in Magento log file. Report ID: webapi-{report}")
 
 
 class Crash(Exception):
@@ -73,17 +69,14 @@ def required(*names: str) -> RestError:
 
 
 def no_such(field: str, value: Any) -> RestError:
-    return RestError(
-        404, "No such entity with %fieldName = %fieldValue", {"fieldName": field, "fieldValue": value}
-    )
+    return RestError(404, "No such entity with %fieldName = %fieldValue", {"fieldName": field, "fieldValue": value})
 
 
 def wrong_type(name: str, value: Any, expected: str) -> RestError:
     shown = value if isinstance(value, str) else "Array" if isinstance(value, (list, dict)) else value
     return RestError(
         400,
-        f'Error occurred during "{name}" processing. The "{shown}" value\'s type is invalid. '
-        f'The "{expected}" type was expected. Verify and try again.',
+        f'Error occurred during "{name}" processing. The "{shown}" value\'s type is invalid. The "{expected}" type was expected. Verify and try again.',
     )
 
 

@@ -11,9 +11,7 @@ from typing import Any
 
 from .errors import Masked, RestError
 
-KINDS = (
-    "lost_answer timeout_before http_500 http_500_after http_429 html_503 transient_400 slow token_revoked deadlock_500"
-).split()
+KINDS = ["lost_answer", "timeout_before", "http_500", "http_500_after", "http_429", "html_503", "transient_400", "slow", "token_revoked", "deadlock_500"]
 BEFORE_EFFECT = {"http_500", "http_429", "html_503", "transient_400", "deadlock_500"}
 
 # What a busy store answers for a moment (MAG §4.4.7), by call.
@@ -54,7 +52,7 @@ class Fault:
         if self.matched <= self.after or (self.times is not None and self.fired >= self.times):
             return False
         if self.probability is not None:
-            draw = random.Random(f"{self.seed}:{self.kind}:{self.path}:{self.matched}").random()  # noqa: S311
+            draw = random.Random(f"{self.seed}:{self.kind}:{self.path}:{self.matched}").random()
             if draw >= self.probability:
                 return False
         self.fired += 1
@@ -97,9 +95,7 @@ class Faults:
         if "times" not in options and "probability" not in options:
             options["times"] = 1
         with self._lock:
-            fault = Fault(
-                self._next, definition["kind"], match.get("method", "").upper(), match.get("path", ""), **options
-            )
+            fault = Fault(self._next, definition["kind"], match.get("method", "").upper(), match.get("path", ""), **options)
             self._next += 1
             self._faults.append(fault)
         return fault

@@ -3,8 +3,23 @@
 from importlib import import_module
 
 _MODULES = (
-    "attributes", "carts", "catalog", "categories", "checkout", "creditmemos", "customers", "directory", "inventory_api",
-    "invoices", "order_actions", "order_save", "orders", "prices", "shipments", "stores", "tax",
+    "attributes",
+    "carts",
+    "catalog",
+    "categories",
+    "checkout",
+    "creditmemos",
+    "customers",
+    "directory",
+    "inventory_api",
+    "invoices",
+    "order_actions",
+    "order_save",
+    "orders",
+    "prices",
+    "shipments",
+    "stores",
+    "tax",
 )
 
 

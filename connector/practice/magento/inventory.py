@@ -35,7 +35,7 @@ def stock_of_store(world: Doc, store_id: int) -> Doc | None:
 
 def sources_of_stock(world: Doc, stock_id: int) -> list[Doc]:
     """Enabled and disabled sources of a stock, by priority."""
-    links = sorted((l for l in world["links"] if l["stock_id"] == stock_id), key=lambda l: l["priority"])
+    links = sorted((link for link in world["links"] if link["stock_id"] == stock_id), key=lambda link: link["priority"])
     by_code = {source["source_code"]: source for source in world["sources"]}
     return [by_code[link["source_code"]] for link in links if link["source_code"] in by_code]
 
@@ -124,7 +124,10 @@ def set_source_item(db: Tables, sku: str, source_code: str, quantity: Any, statu
     db.run(
         "INSERT INTO source_item (sku, source_code, quantity, status) VALUES (?, ?, ?, ?) ON CONFLICT (sku, source_code)"
         " DO UPDATE SET quantity = excluded.quantity, status = excluded.status",
-        sku, source_code, num(quantity), status,
+        sku,
+        source_code,
+        num(quantity),
+        status,
     )
 
 

@@ -8,7 +8,14 @@ from . import products
 from .catalog import find
 from .errors import RestError
 from .inventory import (
-    COMPOSITE, Stock, product_by_sku, salable_quantity, set_source_item, source_items, sources_of_stock, stock_of_website,
+    COMPOSITE,
+    Stock,
+    product_by_sku,
+    salable_quantity,
+    set_source_item,
+    source_items,
+    sources_of_stock,
+    stock_of_website,
 )
 from .numbers import ZERO, dec, num
 from .routing import Call, route
@@ -21,7 +28,9 @@ ITEMS = "Magento_InventoryApi::source"
 SALES = "Magento_InventorySalesApi::stock"
 LEGACY = "Magento_Catalog::catalog_inventory"
 _ITEM_COLUMNS = {
-    "sku": Column("sku"), "source_code": Column("source_code"), "quantity": Column("quantity", "float"),
+    "sku": Column("sku"),
+    "source_code": Column("source_code"),
+    "quantity": Column("quantity", "float"),
     "status": Column("status", "int"),
 }
 
@@ -52,7 +61,9 @@ def stock_status(call: Call, sku: str) -> Doc:
     entry = stock_of_website(call.world, website["code"])
     stock = Stock(call.db, entry["stock_id"]) if entry else None
     return {
-        "product_id": product["id"], "stock_id": 1, "qty": num(stock.index_quantity(product["sku"]) if stock else ZERO),
+        "product_id": product["id"],
+        "stock_id": 1,
+        "qty": num(stock.index_quantity(product["sku"]) if stock else ZERO),
         "stock_status": int(bool(stock and stock.is_salable(product))),
         "stock_item": products.stock_item_view(call.db, product),
     }
@@ -123,7 +134,11 @@ def sources_by_priority(call: Call, stock_id: str) -> list:
 def list_source_items(call: Call) -> Doc:
     criteria = call.criteria()
     rows, total = search_rows(
-        call.db, "source_item", _ITEM_COLUMNS, criteria, select="sku, source_code, quantity, status",
+        call.db,
+        "source_item",
+        _ITEM_COLUMNS,
+        criteria,
+        select="sku, source_code, quantity, status",
         repeat_last_page=call.repeats_last_page,
     )
     items = [dict(zip(_ITEM_COLUMNS, row, strict=True)) for row in rows]
@@ -219,7 +234,8 @@ def _channel_stock(call: Call, code: str) -> Stock:
 
 
 @route(
-    "POST", "/V1/inventory/source-selection-algorithm-result",
+    "POST",
+    "/V1/inventory/source-selection-algorithm-result",
     "Magento_InventorySourceSelectionApi::source_selection_algorithm_post",
 )
 def source_selection(call: Call) -> Doc:
@@ -236,7 +252,9 @@ def source_selection(call: Call) -> Doc:
             take = min(left, quantity)
             chosen.append(
                 {
-                    "source_code": entry["source_code"], "sku": item["sku"], "qty_to_deduct": num(take),
+                    "source_code": entry["source_code"],
+                    "sku": item["sku"],
+                    "qty_to_deduct": num(take),
                     "qty_available": num(quantity),
                 }
             )

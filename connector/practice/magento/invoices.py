@@ -78,15 +78,17 @@ def build(db: Tables, order: Doc, lines: list[Doc], quantities: dict[int, Decima
             continue
         last = quantity == open_to_invoice(line)
         entry = {
-            "entity_id": db.next("invoice_item"), "name": line.get("name"), "parent_id": document["entity_id"],
-            "product_id": line.get("product_id"), "sku": line["sku"], "order_item_id": line["item_id"], "qty": num(quantity),
+            "entity_id": db.next("invoice_item"),
+            "name": line.get("name"),
+            "parent_id": document["entity_id"],
+            "product_id": line.get("product_id"),
+            "sku": line["sku"],
+            "order_item_id": line["item_id"],
+            "qty": num(quantity),
             "base_cost": line.get("base_cost"),
         }
         for prefix, total in sums.items():
-            parts = [
-                share(line.get(prefix + name), line.get(prefix + done), quantity, dec(line["qty_ordered"]), last)
-                for name, done in LINE_MONEY
-            ]
+            parts = [share(line.get(prefix + name), line.get(prefix + done), quantity, dec(line["qty_ordered"]), last) for name, done in LINE_MONEY]
             row, tax, discount, compensation = parts
             incl = cents(dec(line.get(f"{prefix}price_incl_tax")) * quantity)
             if last and quantity == dec(line["qty_ordered"]):
@@ -95,8 +97,11 @@ def build(db: Tables, order: Doc, lines: list[Doc], quantities: dict[int, Decima
                 line[prefix + done] = num(dec(line.get(prefix + done)) + part)
             entry.update(
                 {
-                    f"{prefix}price": line.get(f"{prefix}price"), f"{prefix}price_incl_tax": line.get(f"{prefix}price_incl_tax"),
-                    f"{prefix}row_total": num(row), f"{prefix}row_total_incl_tax": num(incl), f"{prefix}tax_amount": num(tax),
+                    f"{prefix}price": line.get(f"{prefix}price"),
+                    f"{prefix}price_incl_tax": line.get(f"{prefix}price_incl_tax"),
+                    f"{prefix}row_total": num(row),
+                    f"{prefix}row_total_incl_tax": num(incl),
+                    f"{prefix}tax_amount": num(tax),
                     f"{prefix}discount_amount": num(discount) if discount else None,
                     f"{prefix}discount_tax_compensation_amount": num(compensation),
                 }
@@ -110,8 +115,7 @@ def build(db: Tables, order: Doc, lines: list[Doc], quantities: dict[int, Decima
     for prefix, total in sums.items():
         _header_money(document, order, prefix, total, first)
     document["items"] = shown
-    document = {key: value for key, value in document.items() if value is not None}
-    return document
+    return {key: value for key, value in document.items() if value is not None}
 
 
 def _header_money(document: Doc, order: Doc, prefix: str, total: dict[str, Decimal], first: bool) -> None:
@@ -126,9 +130,13 @@ def _header_money(document: Doc, order: Doc, prefix: str, total: dict[str, Decim
     grand = total["row"] + shipping + tax + compensation - discount
     document.update(
         {
-            f"{prefix}discount_amount": num(-discount), f"{prefix}grand_total": num(grand), f"{prefix}subtotal": num(total["row"]),
-            f"{prefix}subtotal_incl_tax": num(total["incl"]), f"{prefix}tax_amount": num(tax),
-            f"{prefix}discount_tax_compensation_amount": num(compensation), f"{prefix}shipping_amount": num(shipping),
+            f"{prefix}discount_amount": num(-discount),
+            f"{prefix}grand_total": num(grand),
+            f"{prefix}subtotal": num(total["row"]),
+            f"{prefix}subtotal_incl_tax": num(total["incl"]),
+            f"{prefix}tax_amount": num(tax),
+            f"{prefix}discount_tax_compensation_amount": num(compensation),
+            f"{prefix}shipping_amount": num(shipping),
         }
     )
     for name, value in (("shipping_incl_tax", None), ("shipping_tax_amount", shipping_tax), (compensation_name, shipping_compensation)):
@@ -136,8 +144,13 @@ def _header_money(document: Doc, order: Doc, prefix: str, total: dict[str, Decim
             amount = dec(order[prefix + name]) if value is None and first else value or ZERO
             document[prefix + name] = num(amount)
     counters = {
-        "total_invoiced": grand, "subtotal_invoiced": total["row"], "tax_invoiced": tax, "shipping_invoiced": shipping,
-        "discount_invoiced": -discount, "discount_tax_compensation_invoiced": compensation, "total_paid": grand,
+        "total_invoiced": grand,
+        "subtotal_invoiced": total["row"],
+        "tax_invoiced": tax,
+        "shipping_invoiced": shipping,
+        "discount_invoiced": -discount,
+        "discount_tax_compensation_invoiced": compensation,
+        "total_paid": grand,
     }
     for name, amount in counters.items():
         order[prefix + name] = num(dec(order.get(prefix + name)) + amount)

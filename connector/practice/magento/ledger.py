@@ -64,8 +64,13 @@ def ledger(db: Tables, sku: str | None = None) -> Doc:
             physical = sum((quantities[code] for code in sources), ZERO)
             stocks.append(
                 {
-                    "stock_id": stock["stock_id"], "sku": item_sku, "sources": sources, "physical": num(physical),
-                    "reservations": num(by_sku[key]), "salable": num(physical + by_sku[key]), "open": num(open_by_sku[key]),
+                    "stock_id": stock["stock_id"],
+                    "sku": item_sku,
+                    "sources": sources,
+                    "physical": num(physical),
+                    "reservations": num(by_sku[key]),
+                    "salable": num(physical + by_sku[key]),
+                    "open": num(open_by_sku[key]),
                     "balanced": by_sku[key] == -open_by_sku[key],
                 }
             )
@@ -80,17 +85,12 @@ def orders(db: Tables, ext_order_id: str | None = None, status: str | None = Non
             condition += f" AND json_extract(doc,'$.{name}') COLLATE NOCASE = ?"
             args.append(value)
     condition += " ORDER BY id" + (f" LIMIT {int(limit)}" if limit else "")
-    keys = (
-        "entity_id increment_id ext_order_id store_id status state grand_total total_paid quote_id customer_email created_at"
-    ).split()
-    item_keys = "item_id sku qty_ordered qty_invoiced qty_shipped qty_canceled qty_refunded".split()
+    keys = ["entity_id", "increment_id", "ext_order_id", "store_id", "status", "state", "grand_total", "total_paid", "quote_id", "customer_email", "created_at"]
+    item_keys = ["item_id", "sku", "qty_ordered", "qty_invoiced", "qty_shipped", "qty_canceled", "qty_refunded"]
     lines: dict[int, list[Doc]] = {}
     for item in db.where("order_item", "json_extract(doc,'$.parent_item_id') IS NULL ORDER BY id"):
         lines.setdefault(item["order_id"], []).append({key: item.get(key) for key in item_keys})
-    return [
-        {**{key: order.get(key) for key in keys}, "items": lines.get(order["entity_id"], [])}
-        for order in db.where("sales_order", condition, *args)
-    ]
+    return [{**{key: order.get(key) for key in keys}, "items": lines.get(order["entity_id"], [])} for order in db.where("sales_order", condition, *args)]
 
 
 def summary(db: Tables) -> Doc:
@@ -103,12 +103,15 @@ def summary(db: Tables) -> Doc:
 
     statuses = db.all("SELECT COALESCE(json_extract(doc,'$.status'), 'NULL'), COUNT(*) FROM sales_order GROUP BY 1")
     return {
-        "orders": count("sales_order"), "by_status": dict(statuses),
+        "orders": count("sales_order"),
+        "by_status": dict(statuses),
         "ext_order_ids": count("sales_order", "json_extract(doc,'$.ext_order_id') IS NOT NULL"),
-        "duplicate_ext_order_ids": repeated("ext_order_id"), "duplicate_quote_ids": repeated("quote_id"),
-        "invoices": count("invoice"), "shipments": count("shipment"), "creditmemos": count("creditmemo"),
-        "carts_active": count("quote", "json_extract(doc,'$.is_active') = 1"), "emails": count("email"),
+        "duplicate_ext_order_ids": repeated("ext_order_id"),
+        "duplicate_quote_ids": repeated("quote_id"),
+        "invoices": count("invoice"),
+        "shipments": count("shipment"),
+        "creditmemos": count("creditmemo"),
+        "carts_active": count("quote", "json_extract(doc,'$.is_active') = 1"),
+        "emails": count("email"),
         "balanced": ledger(db)["balanced"],
     }
-
-

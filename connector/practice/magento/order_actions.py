@@ -15,8 +15,13 @@ from .storage import Doc, Tables
 
 # The statuses of each state in a fresh store.
 STATUSES = {
-    "new": ("pending",), "pending_payment": ("pending_payment",), "processing": ("processing", "fraud"),
-    "complete": ("complete",), "closed": ("closed",), "canceled": ("canceled",), "holded": ("holded",),
+    "new": ("pending",),
+    "pending_payment": ("pending_payment",),
+    "processing": ("processing", "fraud"),
+    "complete": ("complete",),
+    "closed": ("closed",),
+    "canceled": ("canceled",),
+    "holded": ("holded",),
     "payment_review": ("payment_review", "fraud"),
 }
 _NOT_HOLDABLE = ("canceled", "complete", "closed", "payment_review", "holded")
@@ -53,7 +58,7 @@ def cancel(call: Call, order_id: str) -> bool:
 
 def cancel_order(db: Tables, order: Doc) -> bool:
     """Cancel what is open; False (with HTTP 200) when nothing can be cancelled."""
-    items = [item for item in order_items(db, order["entity_id"])]
+    items = order_items(db, order["entity_id"])
     lines = [item for item in items if not item.get("parent_item_id")]
     if order.get("state") in _NOT_CANCELABLE or not any(open_to_cancel(item) for item in lines):
         return False

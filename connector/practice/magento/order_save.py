@@ -19,15 +19,47 @@ from .storage import Doc, Tables
 CREATE = "Magento_Sales::create"
 NO_PAYMENT = "Please provide payment for the order."
 _LABELS = {
-    "postcode": "Zip code", "lastname": "Last name", "street": "Street", "city": "City", "country_id": "Country",
-    "firstname": "First Name", "telephone": "Phone Number",
+    "postcode": "Zip code",
+    "lastname": "Last name",
+    "street": "Street",
+    "city": "City",
+    "country_id": "Country",
+    "firstname": "First Name",
+    "telephone": "Phone Number",
 }
 # Database defaults of a line written without these columns.
 _ITEM_DEFAULTS = dict.fromkeys(
-    """amount_refunded base_amount_refunded base_cost base_discount_amount base_discount_invoiced base_price base_row_invoiced
-    base_row_total base_tax_amount base_tax_invoiced discount_amount discount_invoiced discount_percent free_shipping no_discount
-    price qty_backordered qty_canceled qty_invoiced qty_ordered qty_refunded qty_shipped row_invoiced row_total row_weight
-    tax_amount tax_invoiced tax_percent weight""".split(),
+    [
+        "amount_refunded",
+        "base_amount_refunded",
+        "base_cost",
+        "base_discount_amount",
+        "base_discount_invoiced",
+        "base_price",
+        "base_row_invoiced",
+        "base_row_total",
+        "base_tax_amount",
+        "base_tax_invoiced",
+        "discount_amount",
+        "discount_invoiced",
+        "discount_percent",
+        "free_shipping",
+        "no_discount",
+        "price",
+        "qty_backordered",
+        "qty_canceled",
+        "qty_invoiced",
+        "qty_ordered",
+        "qty_refunded",
+        "qty_shipped",
+        "row_invoiced",
+        "row_total",
+        "row_weight",
+        "tax_amount",
+        "tax_invoiced",
+        "tax_percent",
+        "weight",
+    ],
     0,
 )
 

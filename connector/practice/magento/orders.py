@@ -82,9 +82,7 @@ def order_view(db: Tables, order: Doc) -> Doc:
     key = "method_title" if order.get("_path") == "A" else None
     shown["extension_attributes"] = {
         "shipping_assignments": [{"shipping": shipping, "items": items}],
-        "payment_additional_info": [
-            {"key": key or str(position), "value": value} for position, value in enumerate(information)
-        ],
+        "payment_additional_info": [{"key": key or str(position), "value": value} for position, value in enumerate(information)],
         "applied_taxes": [],
         "item_applied_taxes": [],
     }
@@ -94,9 +92,7 @@ def order_view(db: Tables, order: Doc) -> Doc:
 @route("GET", "/V1/orders", VIEW)
 def list_orders(call: Call) -> Doc:
     criteria = call.criteria()
-    rows, total = search_docs(
-        call.db, "sales_order", ORDER_COLUMNS, criteria, repeat_last_page=call.repeats_last_page
-    )
+    rows, total = search_docs(call.db, "sales_order", ORDER_COLUMNS, criteria, repeat_last_page=call.repeats_last_page)
     return call.found(criteria, [order_view(call.db, order) for order in rows], total)
 
 

@@ -31,8 +31,11 @@ def base_prices(call: Call) -> list:
 def special_prices(call: Call) -> list:
     return [
         {
-            "price": num(p["attributes"]["special_price"]), "store_id": 0, "sku": p["sku"],
-            "price_from": p["attributes"].get("special_from_date"), "price_to": p["attributes"].get("special_to_date"),
+            "price": num(p["attributes"]["special_price"]),
+            "store_id": 0,
+            "sku": p["sku"],
+            "price_from": p["attributes"].get("special_from_date"),
+            "price_to": p["attributes"].get("special_to_date"),
         }
         for p in _known(call)
         if p["attributes"].get("special_price")
@@ -43,8 +46,12 @@ def special_prices(call: Call) -> list:
 def tier_prices(call: Call) -> list:
     return [
         {
-            "price": tier["value"], "price_type": "fixed", "website_id": 0, "sku": p["sku"],
-            "customer_group": "all groups" if tier["customer_group_id"] == 32000 else "NOT LOGGED IN", "quantity": tier["qty"],
+            "price": tier["value"],
+            "price_type": "fixed",
+            "website_id": 0,
+            "sku": p["sku"],
+            "customer_group": "all groups" if tier["customer_group_id"] == 32000 else "NOT LOGGED IN",
+            "quantity": tier["qty"],
         }
         for p in _known(call)
         for tier in p["tier_prices"]
@@ -86,7 +93,9 @@ def write_tier(call: Call) -> list:
     def change(product: Doc, entry: Doc) -> None:
         kept = [tier for tier in product["tier_prices"] if dec(tier["qty"]) != dec(entry["quantity"])]
         tier = {
-            "customer_group_id": 32000, "qty": num(entry["quantity"]), "value": num(entry["price"]),
+            "customer_group_id": 32000,
+            "qty": num(entry["quantity"]),
+            "value": num(entry["price"]),
             "extension_attributes": {"website_id": 0},
         }
         product["tier_prices"] = [*kept, tier]
@@ -97,9 +106,12 @@ def write_tier(call: Call) -> list:
 # --- render info ----------------------------------------------------------------------------------------------------------------
 
 _PLACEHOLDERS = (
-    ("recently_viewed_products_grid_content_widget", 240, 300), ("recently_viewed_products_list_content_widget", 270, 340),
-    ("recently_viewed_products_images_names_widget", 75, 90), ("recently_compared_products_grid_content_widget", 240, 300),
-    ("recently_compared_products_list_content_widget", 270, 207), ("recently_compared_products_images_names_widget", 75, 90),
+    ("recently_viewed_products_grid_content_widget", 240, 300),
+    ("recently_viewed_products_list_content_widget", 270, 340),
+    ("recently_viewed_products_images_names_widget", 75, 90),
+    ("recently_compared_products_grid_content_widget", 240, 300),
+    ("recently_compared_products_list_content_widget", 270, 207),
+    ("recently_compared_products_images_names_widget", 75, 90),
 )
 
 
@@ -118,8 +130,7 @@ def _rendered(call: Call, product: Doc, store_id: int, code: str) -> Doc:
     stock = stock_of_store(call.world, store_id)
     salable = bool(stock) and Stock(call.db, stock["stock_id"]).is_salable(product)
     url = f"{call.root}/{product['url_key']}.html"
-    add = {"action": f"{call.root}/checkout/cart/add/uenc/%25uenc%25/product/{product['id']}/",
-           "data": {"product": str(product["id"]), "uenc": "%uenc%"}}
+    add = {"action": f"{call.root}/checkout/cart/add/uenc/%25uenc%25/product/{product['id']}/", "data": {"product": str(product["id"]), "uenc": "%uenc%"}}
     compare = {"action": f"{call.root}/catalog/product_compare/add/", "data": {"product": str(product["id"]), "uenc": ""}}
     wish = {"action": f"{call.root}/wishlist/index/add/", "data": {"product": product["id"], "uenc": ""}}
 
@@ -127,17 +138,29 @@ def _rendered(call: Call, product: Doc, store_id: int, code: str) -> Doc:
         return f'<span class="price">{_SYMBOLS.get(code, code)}{amount:.2f}</span>'
 
     prices = {
-        "final_price": num(final), "max_price": num(final), "max_regular_price": num(regular),
-        "minimal_regular_price": num(regular), "special_price": special, "minimal_price": num(final), "regular_price": num(regular),
+        "final_price": num(final),
+        "max_price": num(final),
+        "max_regular_price": num(regular),
+        "minimal_regular_price": num(regular),
+        "special_price": special,
+        "minimal_price": num(final),
+        "regular_price": num(regular),
     }
     formatted = {
-        "final_price": shown(final), "max_price": shown(final), "minimal_price": shown(final),
-        "max_regular_price": shown(regular), "minimal_regular_price": None,
-        "special_price": shown(final) if special is not None else None, "regular_price": shown(regular),
+        "final_price": shown(final),
+        "max_price": shown(final),
+        "minimal_price": shown(final),
+        "max_regular_price": shown(regular),
+        "minimal_regular_price": None,
+        "special_price": shown(final) if special is not None else None,
+        "regular_price": shown(regular),
     }
     adjustments = {**prices, "special_price": num(final), "formatted_prices": {**formatted, "special_price": shown(final)}}
     msrp = {
-        "msrp_price": shown(Decimal(0)), "is_applicable": "", "is_shown_price_on_gesture": "", "msrp_message": "",
+        "msrp_price": shown(Decimal(0)),
+        "is_applicable": "",
+        "is_shown_price_on_gesture": "",
+        "msrp_message": "",
         "explanation_message": "",
     }
     extension = {"msrp": msrp, "tax_adjustments": adjustments, "weee_attributes": [], "weee_adjustment": shown(final)}
@@ -151,8 +174,13 @@ def _rendered(call: Call, product: Doc, store_id: int, code: str) -> Doc:
             {"url": image, "code": name, "height": h, "width": w, "label": product["name"], "resized_width": w, "resized_height": h}
             for name, w, h in _PLACEHOLDERS
         ],
-        "url": url, "id": product["id"], "name": product["name"], "type": product["type_id"],
-        "is_salable": "1" if salable else "", "store_id": store_id, "currency_code": code,
+        "url": url,
+        "id": product["id"],
+        "name": product["name"],
+        "type": product["type_id"],
+        "is_salable": "1" if salable else "",
+        "store_id": store_id,
+        "currency_code": code,
         "extension_attributes": {
             "review_html": f'<a class="action add" href="{url}#review-form">Be the first to review this product</a>',
             "wishlist_button": {"post_data": None, "url": json.dumps(wish), "required_options": None},

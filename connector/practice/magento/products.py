@@ -14,17 +14,36 @@ from .schema import mysql_text
 from .storage import Doc, Tables
 
 DEFAULT_ATTRIBUTES = {
-    "options_container": "container2", "msrp_display_actual_price_type": "0", "required_options": "0", "has_options": "0",
+    "options_container": "container2",
+    "msrp_display_actual_price_type": "0",
+    "required_options": "0",
+    "has_options": "0",
 }
-_FIRST = (
-    "image small_image swatch_image thumbnail options_container url_key msrp_display_actual_price_type required_options"
-    " has_options image_label small_image_label thumbnail_label tax_class_id category_ids"
-).split()
+_FIRST = [
+    "image",
+    "small_image",
+    "swatch_image",
+    "thumbnail",
+    "options_container",
+    "url_key",
+    "msrp_display_actual_price_type",
+    "required_options",
+    "has_options",
+    "image_label",
+    "small_image_label",
+    "thumbnail_label",
+    "tax_class_id",
+    "category_ids",
+]
 _IMAGE_CODES = ("image", "small_image", "swatch_image", "thumbnail")
 _SCALARS = ("name", "attribute_set_id", "price", "status", "visibility", "type_id", "weight")
 STOCK_DEFAULTS: Doc = {
-    "is_in_stock": True, "is_qty_decimal": False, "use_config_backorders": True, "backorders": 0,
-    "use_config_manage_stock": True, "manage_stock": True,
+    "is_in_stock": True,
+    "is_qty_decimal": False,
+    "use_config_backorders": True,
+    "backorders": 0,
+    "use_config_manage_stock": True,
+    "manage_stock": True,
 }
 
 
@@ -35,14 +54,32 @@ def stock_item_view(db: Tables, product: Doc) -> Doc:
     quantity = num(default[0]) if default else item.get("qty", 0)
     in_stock = bool(default[1]) if default else item["is_in_stock"]
     return {
-        "item_id": item["item_id"], "product_id": product["id"], "stock_id": 1, "qty": quantity, "is_in_stock": in_stock,
-        "is_qty_decimal": item["is_qty_decimal"], "show_default_notification_message": False, "use_config_min_qty": True,
-        "min_qty": 0, "use_config_min_sale_qty": 1, "min_sale_qty": 1, "use_config_max_sale_qty": True, "max_sale_qty": 10000,
-        "use_config_backorders": item["use_config_backorders"], "backorders": item["backorders"],
-        "use_config_notify_stock_qty": True, "notify_stock_qty": 1, "use_config_qty_increments": True, "qty_increments": 0,
-        "use_config_enable_qty_inc": True, "enable_qty_increments": False,
-        "use_config_manage_stock": item["use_config_manage_stock"], "manage_stock": item["manage_stock"], "low_stock_date": None,
-        "is_decimal_divided": False, "stock_status_changed_auto": 0,
+        "item_id": item["item_id"],
+        "product_id": product["id"],
+        "stock_id": 1,
+        "qty": quantity,
+        "is_in_stock": in_stock,
+        "is_qty_decimal": item["is_qty_decimal"],
+        "show_default_notification_message": False,
+        "use_config_min_qty": True,
+        "min_qty": 0,
+        "use_config_min_sale_qty": 1,
+        "min_sale_qty": 1,
+        "use_config_max_sale_qty": True,
+        "max_sale_qty": 10000,
+        "use_config_backorders": item["use_config_backorders"],
+        "backorders": item["backorders"],
+        "use_config_notify_stock_qty": True,
+        "notify_stock_qty": 1,
+        "use_config_qty_increments": True,
+        "qty_increments": 0,
+        "use_config_enable_qty_inc": True,
+        "enable_qty_increments": False,
+        "use_config_manage_stock": item["use_config_manage_stock"],
+        "manage_stock": item["manage_stock"],
+        "low_stock_date": None,
+        "is_decimal_divided": False,
+        "stock_status_changed_auto": 0,
     }
 
 
@@ -77,8 +114,12 @@ def media_view(entry: Doc) -> Doc:
 def option_views(product: Doc) -> list[Doc]:
     return [
         {
-            "id": o["id"], "attribute_id": str(o["attribute_id"]), "label": o["label"], "position": o["position"],
-            "values": [{"value_index": value} for value in o["values"]], "product_id": product["id"],
+            "id": o["id"],
+            "attribute_id": str(o["attribute_id"]),
+            "label": o["label"],
+            "position": o["position"],
+            "values": [{"value_index": value} for value in o["values"]],
+            "product_id": product["id"],
         }
         for o in product.get("configurable_options", [])
     ]
@@ -88,9 +129,16 @@ def view(db: Tables, product: Doc, store_id: int, *, kind: str = "single", fresh
     """`kind`: single (with stock item), list (without) or child (thin); `fresh` is the answer of a create."""
     values = values_in(product, store_id)
     shown: Doc = {
-        "id": product["id"], "sku": product["sku"], "name": values["name"], "attribute_set_id": product["attribute_set_id"],
-        "price": product["price"], "status": product["status"], "visibility": product["visibility"],
-        "type_id": product["type_id"], "created_at": product["created_at"], "updated_at": product["updated_at"],
+        "id": product["id"],
+        "sku": product["sku"],
+        "name": values["name"],
+        "attribute_set_id": product["attribute_set_id"],
+        "price": product["price"],
+        "status": product["status"],
+        "visibility": product["visibility"],
+        "type_id": product["type_id"],
+        "created_at": product["created_at"],
+        "updated_at": product["updated_at"],
     }
     if product.get("weight") is not None:
         shown["weight"] = product["weight"]
@@ -125,10 +173,26 @@ def new_product(db: Tables, sku: str, name: str, website_ids: list[int], **field
     """Insert a product with Magento's defaults; a taken url key is a 400."""
     at = now()
     product: Doc = {
-        "sku": sku.strip(), "name": name, "attribute_set_id": 4, "price": 0, "status": 1, "visibility": 4, "type_id": "simple",
-        "created_at": at, "updated_at": at, "weight": None, "website_ids": website_ids, "category_ids": [],
-        "url_key": url_key(name), "attributes": {}, "store_values": {}, "media": [], "tier_prices": [], "options": [],
-        "stock_item": {**STOCK_DEFAULTS, "item_id": db.next("stock_item")}, **fields,
+        "sku": sku.strip(),
+        "name": name,
+        "attribute_set_id": 4,
+        "price": 0,
+        "status": 1,
+        "visibility": 4,
+        "type_id": "simple",
+        "created_at": at,
+        "updated_at": at,
+        "weight": None,
+        "website_ids": website_ids,
+        "category_ids": [],
+        "url_key": url_key(name),
+        "attributes": {},
+        "store_values": {},
+        "media": [],
+        "tier_prices": [],
+        "options": [],
+        "stock_item": {**STOCK_DEFAULTS, "item_id": db.next("stock_item")},
+        **fields,
     }
     try:
         db.add("product", product, "id", sku=product["sku"], url_key=product["url_key"])

@@ -15,13 +15,34 @@ UT:Utah VT:Vermont VI:Virgin_Islands VA:Virginia WA:Washington WV:West_Virginia 
 _CA = """AB:Alberta BC:British_Columbia MB:Manitoba NL:Newfoundland_and_Labrador NB:New_Brunswick NS:Nova_Scotia
 NT:Northwest_Territories NU:Nunavut ON:Ontario PE:Prince_Edward_Island QC:Quebec SK:Saskatchewan YT:Yukon_Territory"""
 _NAMES = {
-    "US": ("USA", "United States"), "CA": ("CAN", "Canada"), "GB": ("GBR", "United Kingdom"), "IE": ("IRL", "Ireland"),
-    "DE": ("DEU", "Germany"), "FR": ("FRA", "France"), "ES": ("ESP", "Spain"), "IT": ("ITA", "Italy"), "NL": ("NLD", "Netherlands"),
-    "BE": ("BEL", "Belgium"), "AT": ("AUT", "Austria"), "PL": ("POL", "Poland"), "PT": ("PRT", "Portugal"), "SE": ("SWE", "Sweden"),
-    "MX": ("MEX", "Mexico"), "BR": ("BRA", "Brazil"), "SG": ("SGP", "Singapore"), "MY": ("MYS", "Malaysia"),
-    "TH": ("THA", "Thailand"), "VN": ("VNM", "Vietnam"), "PH": ("PHL", "Philippines"), "ID": ("IDN", "Indonesia"),
-    "JP": ("JPN", "Japan"), "AU": ("AUS", "Australia"), "HK": ("HKG", "Hong Kong SAR China"), "MO": ("MAC", "Macao SAR China"),
-    "PA": ("PAN", "Panama"), "CH": ("CHE", "Switzerland"),
+    "US": ("USA", "United States"),
+    "CA": ("CAN", "Canada"),
+    "GB": ("GBR", "United Kingdom"),
+    "IE": ("IRL", "Ireland"),
+    "DE": ("DEU", "Germany"),
+    "FR": ("FRA", "France"),
+    "ES": ("ESP", "Spain"),
+    "IT": ("ITA", "Italy"),
+    "NL": ("NLD", "Netherlands"),
+    "BE": ("BEL", "Belgium"),
+    "AT": ("AUT", "Austria"),
+    "PL": ("POL", "Poland"),
+    "PT": ("PRT", "Portugal"),
+    "SE": ("SWE", "Sweden"),
+    "MX": ("MEX", "Mexico"),
+    "BR": ("BRA", "Brazil"),
+    "SG": ("SGP", "Singapore"),
+    "MY": ("MYS", "Malaysia"),
+    "TH": ("THA", "Thailand"),
+    "VN": ("VNM", "Vietnam"),
+    "PH": ("PHL", "Philippines"),
+    "ID": ("IDN", "Indonesia"),
+    "JP": ("JPN", "Japan"),
+    "AU": ("AUS", "Australia"),
+    "HK": ("HKG", "Hong Kong SAR China"),
+    "MO": ("MAC", "Macao SAR China"),
+    "PA": ("PAN", "Panama"),
+    "CH": ("CHE", "Switzerland"),
 }
 REGION_REQUIRED = {"US", "CA", "BR", "MX"}
 ZIP_OPTIONAL = {"HK", "IE", "MO", "PA", "GB"}
@@ -38,7 +59,10 @@ _REGIONS = {"US": _regions(_US, 1), "CA": _regions(_CA, 66)}
 def _country(code: str) -> Doc:
     three, name = _NAMES[code]
     shown = {
-        "id": code, "two_letter_abbreviation": code, "three_letter_abbreviation": three, "full_name_locale": name,
+        "id": code,
+        "two_letter_abbreviation": code,
+        "three_letter_abbreviation": three,
+        "full_name_locale": name,
         "full_name_english": name,
     }
     if code in _REGIONS:

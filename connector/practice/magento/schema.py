@@ -133,7 +133,7 @@ def scalar(name: str, value: Any, kind: str) -> Any:
                 return int(value)
             raise wrong_type(name, value, "int")
         case "float":
-            if isinstance(value, bool) or isinstance(value, (list, dict)):
+            if isinstance(value, (bool, list, dict)):
                 raise wrong_type(name, value, "float")
             if isinstance(value, str) and not re.fullmatch(r"-?\d+(\.\d+)?([eE]-?\d+)?", value):
                 raise wrong_type(name, value, "float")

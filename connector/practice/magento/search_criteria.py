@@ -62,10 +62,7 @@ class Criteria:
 
     def echo(self) -> dict[str, Any]:
         shown: dict[str, Any] = {
-            "filter_groups": [
-                {"filters": [{"field": f.field, "value": f.value, "condition_type": f.condition} for f in group]}
-                for group in self.groups
-            ]
+            "filter_groups": [{"filters": [{"field": f.field, "value": f.value, "condition_type": f.condition} for f in group]} for group in self.groups]
         }
         if self.sorts:
             shown["sort_orders"] = [{"field": name, "direction": direction} for name, direction in self.sorts]
@@ -230,9 +227,7 @@ def search_docs(db: Tables, table: str, columns: Mapping[str, Column], criteria:
     return [orjson.loads(row[0]) for row in rows], total
 
 
-def search_list(
-    items: Iterable[Mapping[str, Any]], criteria: Criteria, unknown: Callable[[str], Exception] = lambda name: Masked()
-) -> tuple[list, int]:
+def search_list(items: Iterable[Mapping[str, Any]], criteria: Criteria, unknown: Callable[[str], Exception] = lambda name: Masked()) -> tuple[list, int]:
     """The same over a small list of equal-shaped dicts (stores, sources, tax classes)."""
     rows = list(items)
     known = {name for row in rows for name in row}
@@ -321,11 +316,7 @@ def apply_fields(value: Any, wanted: dict[str, Any]) -> Any:
         if inner is None:
             shown[name] = value[name]
         elif name == "custom_attributes" and isinstance(value[name], list):
-            shown[name] = {
-                str(position): entry
-                for position, entry in enumerate(value[name])
-                if entry.get("attribute_code") in inner
-            }
+            shown[name] = {str(position): entry for position, entry in enumerate(value[name]) if entry.get("attribute_code") in inner}
         else:
             shown[name] = apply_fields(value[name], inner)
     return shown or []

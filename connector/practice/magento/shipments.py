@@ -83,8 +83,11 @@ def build(call: Call, order: Doc, lines: list[Doc], quantities: dict[int, Decima
     names = ("billing_address_id", "shipping_address_id", "created_at", "updated_at", "order_id", "store_id")
     document: Doc = {name: head[name] for name in names if name in head}
     document.update(
-        increment_id=next_increment(db, order["store_id"], "shipment"), packages=[], comments=[],
-        total_qty=num(sum(quantities.values(), ZERO)), extension_attributes={"source_code": source},
+        increment_id=next_increment(db, order["store_id"], "shipment"),
+        packages=[],
+        comments=[],
+        total_qty=num(sum(quantities.values(), ZERO)),
+        extension_attributes={"source_code": source},
     )
     db.add("shipment", document, "entity_id")
     document["items"] = []
@@ -96,9 +99,15 @@ def build(call: Call, order: Doc, lines: list[Doc], quantities: dict[int, Decima
         line["qty_shipped"] = num(dec(line.get("qty_shipped")) + quantity)
         touch(db, line)
         entry = {
-            "entity_id": db.next("shipment_item"), "name": line.get("name"), "parent_id": document["entity_id"],
-            "price": line.get("price"), "product_id": line.get("product_id"), "sku": line["sku"],
-            "weight": line.get("weight"), "order_item_id": line["item_id"], "qty": num(quantity),
+            "entity_id": db.next("shipment_item"),
+            "name": line.get("name"),
+            "parent_id": document["entity_id"],
+            "price": line.get("price"),
+            "product_id": line.get("product_id"),
+            "sku": line["sku"],
+            "weight": line.get("weight"),
+            "order_item_id": line["item_id"],
+            "qty": num(quantity),
         }
         document["items"].append({key: value for key, value in entry.items() if value is not None})
     for track in tracks:
@@ -138,9 +147,16 @@ def settle(db: Tables, order: Doc, lines: list[Doc]) -> None:
 def add_track(db: Tables, shipment: Doc, given: Doc) -> Doc:
     at = now()
     track = {
-        "order_id": shipment["order_id"], "created_at": at, "parent_id": shipment["entity_id"], "updated_at": at,
-        "weight": given.get("weight"), "qty": given.get("qty"), "description": given.get("description"),
-        "track_number": str(given["track_number"]), "title": given.get("title"), "carrier_code": str(given["carrier_code"]),
+        "order_id": shipment["order_id"],
+        "created_at": at,
+        "parent_id": shipment["entity_id"],
+        "updated_at": at,
+        "weight": given.get("weight"),
+        "qty": given.get("qty"),
+        "description": given.get("description"),
+        "track_number": str(given["track_number"]),
+        "title": given.get("title"),
+        "carrier_code": str(given["carrier_code"]),
     }
     db.add("track", track, "entity_id", parent_id=shipment["entity_id"])
     return track

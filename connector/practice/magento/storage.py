@@ -54,17 +54,13 @@ CREATE TABLE IF NOT EXISTS order_item (id INTEGER PRIMARY KEY AUTOINCREMENT, doc
 CREATE TABLE IF NOT EXISTS track (id INTEGER PRIMARY KEY AUTOINCREMENT, parent_id INTEGER NOT NULL, doc TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS track_parent ON track (parent_id);
 """
-    + "".join(
-        f"CREATE TABLE IF NOT EXISTS {name} (id INTEGER PRIMARY KEY AUTOINCREMENT, doc TEXT NOT NULL);\n"
-        for name in _DOCUMENTS
-    )
+    + "".join(f"CREATE TABLE IF NOT EXISTS {name} (id INTEGER PRIMARY KEY AUTOINCREMENT, doc TEXT NOT NULL);\n" for name in _DOCUMENTS)
     + "CREATE INDEX IF NOT EXISTS sales_order_quote_id ON sales_order (json_extract(doc,'$.quote_id'));\n"
     + "CREATE INDEX IF NOT EXISTS quote_mask ON quote (json_extract(doc,'$.mask'));\n"
     + "CREATE UNIQUE INDEX IF NOT EXISTS sales_order_number ON sales_order"
     + " (json_extract(doc,'$.increment_id'), json_extract(doc,'$.store_id'));\n"
     + "".join(
-        f"CREATE INDEX IF NOT EXISTS {table}_{field} ON {table} ({expression(field)}"
-        f"{'' if field in _NUMERIC else ' COLLATE NOCASE'});\n"
+        f"CREATE INDEX IF NOT EXISTS {table}_{field} ON {table} ({expression(field)}{'' if field in _NUMERIC else ' COLLATE NOCASE'});\n"
         for table, fields in _INDEXED.items()
         for field in fields
     )

@@ -36,12 +36,19 @@ def store_configs(call: Call) -> list:
 def _config(call: Call, store: Doc) -> Doc:
     root, base = f"{call.root}/", call.world["base_currency"]
     shown = {
-        "id": store["id"], "code": store["code"], "website_id": store["website_id"], "locale": store["locale"],
-        "base_currency_code": base, "default_display_currency_code": store.get("currency") or base, "timezone": "UTC",
+        "id": store["id"],
+        "code": store["code"],
+        "website_id": store["website_id"],
+        "locale": store["locale"],
+        "base_currency_code": base,
+        "default_display_currency_code": store.get("currency") or base,
+        "timezone": "UTC",
         "weight_unit": call.world["weight_unit"],
     }
     urls = {
-        "base_url": root, "base_link_url": root, "base_static_url": f"{root}static/version1795277745/",
+        "base_url": root,
+        "base_link_url": root,
+        "base_static_url": f"{root}static/version1795277745/",
         "base_media_url": f"{root}media/",
     }
     return {**shown, **urls, **{f"secure_{name}": url for name, url in urls.items()}}

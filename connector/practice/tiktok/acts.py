@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from .generator import Basket, Unit, build, product_of
+from .generator import Basket, Unit, build, probabilities, product_of
 from .life import cancel_now, close_request, collect, complete, deliver, pay, release, request_cancel, settle
 from .orderbook import Document, Order, load, save
 from .reasons import buyer_cancel_reasons
@@ -37,7 +37,9 @@ def place(market: Marketplace, wish: dict[str, Any]) -> Order:
     shipping, fulfillment = wish.get("shipping_type", "SELLER"), wish.get("fulfillment_type", "FULFILLMENT_BY_SELLER")
     if shipping not in ("SELLER", "TIKTOK") or fulfillment not in ("FULFILLMENT_BY_SELLER", "FULFILLMENT_BY_TIKTOK"):
         raise ValueError("shipping_type is SELLER or TIKTOK, fulfillment_type FULFILLMENT_BY_SELLER or FULFILLMENT_BY_TIKTOK")
-    basket = Basket(units, int(wish.get("buyer", 42)), set(wish.get("kinds") or ()), wish.get("message", ""), shipping, fulfillment)
+    kinds = set(wish.get("kinds") or ())
+    probabilities(dict.fromkeys(kinds, 1))  # names the unknown ones
+    basket = Basket(units, int(wish.get("buyer", 42)), kinds, wish.get("message", ""), shipping, fulfillment)
     with market.store.write():
         now = market.clock.seconds()
         order = build(market, shop, basket, now, random.Random(market.store.take_numbers("dice")[0]), lambda kind: market.ids(kind)[0])

@@ -178,6 +178,9 @@ def check_cipher(market: Marketplace, operation: Operation, grant: dict[str, Any
         raise Refusal(codes.CIPHER_MISSING, "param shop_cipher is missing")
     shop = market.by_cipher.get(cipher)
     if shop is None or shop["id"] not in grant["shop_ids"]:
+        ended = "SELECT 1 FROM ended_shops WHERE grant_id = ? AND shop_id = ?"
+        if shop and market.store.read.execute(ended, (grant["id"], shop["id"])).fetchone():
+            raise Refusal(codes.AUTHORIZATION_INACTIVE, "the seller's authorization of this shop is inactive")
         raise Refusal(codes.TOKEN_NOT_OF_CIPHER, "the access token does not belong to this shop_cipher")
     if shop["id"] in market.app.get("inactive_shops", ()):
         raise Refusal(codes.SHOP_DEACTIVATED, "the shop is deactivated")

@@ -194,12 +194,18 @@ def _issue(market: Marketplace, db: Any, grant_id: int, refresh_ends: int, refre
 
 
 def revoke(market: Marketplace, shop_id: str) -> int:
-    """Ends every authorization that covers the shop and says farewell by webhook 6. Returns how many there were."""
+    """Takes the shop out of every authorization and says farewell by webhook 6; an authorization without shops is over.
+    Returns how many covered it."""
     with market.store.write() as db:
         rows = db.execute("SELECT id, shop_ids FROM grants WHERE active = 1").fetchall()
-        ended = [row["id"] for row in rows if shop_id in orjson.loads(row["shop_ids"])]
-        for grant_id in ended:
-            db.execute("UPDATE grants SET active = 0, next_warning = NULL WHERE id = ?", (grant_id,))
-        if ended:
+        covering = {row["id"]: orjson.loads(row["shop_ids"]) for row in rows}
+        covering = {grant_id: shop_ids for grant_id, shop_ids in covering.items() if shop_id in shop_ids}
+        for grant_id, shop_ids in covering.items():
+            db.execute("INSERT OR IGNORE INTO ended_shops VALUES (?, ?)", (grant_id, shop_id))
+            if left := [each for each in shop_ids if each != shop_id]:
+                db.execute("UPDATE grants SET shop_ids = ? WHERE id = ?", (orjson.dumps(left), grant_id))
+            else:
+                db.execute("UPDATE grants SET active = 0, next_warning = NULL WHERE id = ?", (grant_id,))
+        if covering:
             market.webhooks.enqueue(shop_id, 6, {"message": "The seller has removed the authorization"}, market.clock.now(), forced=True)
-    return len(ended)
+    return len(covering)

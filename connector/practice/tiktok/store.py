@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS shops (id TEXT PRIMARY KEY, cipher TEXT NOT NULL UNIQ
 CREATE TABLE IF NOT EXISTS grants (
   id INTEGER PRIMARY KEY, open_id TEXT NOT NULL, shop_ids BLOB NOT NULL, scopes BLOB NOT NULL, active INTEGER NOT NULL DEFAULT 1,
   refresh_expires INTEGER NOT NULL, next_warning INTEGER);
+CREATE TABLE IF NOT EXISTS ended_shops (grant_id INTEGER NOT NULL, shop_id TEXT NOT NULL, PRIMARY KEY (grant_id, shop_id));
 CREATE TABLE IF NOT EXISTS codes (code TEXT PRIMARY KEY, shop_ids BLOB NOT NULL, expires INTEGER NOT NULL, used INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS tokens (
   token TEXT PRIMARY KEY, kind TEXT NOT NULL, grant_id INTEGER NOT NULL, expires INTEGER NOT NULL, dead INTEGER NOT NULL DEFAULT 0);
@@ -124,5 +125,5 @@ class Store:
 
     def clear(self, *, authorizations: bool) -> None:
         with self.write() as db:
-            for table in (*EPHEMERAL, *(("grants", "codes", "tokens") if authorizations else ())):
+            for table in (*EPHEMERAL, *(("grants", "ended_shops", "codes", "tokens") if authorizations else ())):
                 db.execute(f"DELETE FROM {table}")

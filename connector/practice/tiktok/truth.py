@@ -74,7 +74,7 @@ def listing(market: Marketplace, shop_id: str | None, status: str | None, ids: l
     external = references(market, [order.id for order in orders])
     if ids is None:
         counted = market.store.read.execute(f"SELECT status, count(*) FROM orders WHERE {where} GROUP BY status", values).fetchall()
-        by_status = {name: number for name, number in counted}
+        by_status = dict(counted)
     else:
         by_status = Counter(order.status for order in orders)
     return {"total": sum(by_status.values()), "by_status": by_status, "orders": [summary(order, external[order.id]) for order in orders]}

@@ -51,38 +51,15 @@ class Result:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Preview:
-    """What would become of one order; ``checks`` is the whole decision trace."""
-
-    order_id: int
-    number: str
-    verdict: Verdict
-
-    @property
-    def allowed(self) -> bool:
-        return self.verdict.allowed
-
-    @property
-    def reason(self) -> str:
-        """Why not, with the remedy; of an order that would be created, its warnings."""
-        failing = self.verdict.failing
-        return f"{failing.message} {failing.remedy}".strip() if failing else " ".join(self.verdict.warnings)
-
-    @property
-    def checks(self) -> list[dict[str, Any]]:
-        return self.verdict.as_list()
-
-
-def preview(order_ids: Sequence[int], *, by_hand: bool = True) -> list[Preview]:
-    """The verdict of the same gates for each order, without doing anything: for the button and the bulk confirm page."""
+def preview(order_ids: Sequence[int], *, by_hand: bool = True) -> dict[int, Verdict]:
+    """The verdict of the same gates for each order that exists, without doing anything: for the button and the bulk confirm page."""
     desk = CreationDesk(by_hand=by_hand)
     try:
         desk.prepare(order_ids)
     except (api.ApiError, DomainError):
         pass  # each order then says so itself
-    numbers = dict(db.session.execute(select(Order.id, Order.number).where(Order.id.in_(order_ids))).tuples().all())
-    return [Preview(order_id, numbers[order_id], desk.judge(order_id)) for order_id in order_ids if order_id in numbers]
+    known = set(db.session.scalars(select(Order.id).where(Order.id.in_(order_ids))))
+    return {order_id: desk.judge(order_id) for order_id in order_ids if order_id in known}
 
 
 def submit(order_ids: Sequence[int], *, started_by: str, by_hand: bool = True) -> list[runs.Submitted]:

@@ -25,7 +25,7 @@ from connector.models.account import Account, MagentoConnection
 from connector.models.order import CREATED, Order, OrderLine, SkuMapping
 from connector.models.policy import Policy
 from connector.services import connections, policies
-from connector.services.orders.magento_store import MagentoStore
+from connector.services.orders.magento_store import MagentoStore, together
 from connector.services.orders.writers.task import Customer
 
 Row = dict[str, Any]
@@ -91,11 +91,9 @@ class CreationDesk:
             rules = self.rules(account_id)
             if rules.store is None or rules.policy is None:
                 continue
-            mapped = _mappings(account_id, skus)
+            wanted = sorted((skus | set(_mappings(account_id, skus).values())) - {""})
             end_reading()
-            _ = rules.store.facts
-            rules.store.learn_products(sorted(skus | set(mapped.values()) - {""}), attribute=rules.policy.alternate_sku_attribute)
-            rules.store.learn_existing(sorted(numbers))
+            _learn(rules.store, wanted, rules.policy.alternate_sku_attribute, sorted(numbers), rules.account.country)
 
     def rules(self, account_id: int) -> AccountRules:
         if account_id not in self._rules:
@@ -164,6 +162,10 @@ class CreationDesk:
         )  # fmt: skip
 
 
+def _learn(store: MagentoStore, skus: Sequence[str], attribute: str, numbers: Sequence[str], country: str) -> None:
+    together(lambda: store.learn_products(skus, attribute=attribute), lambda: store.learn_existing(numbers), lambda: store.regions(country))
+
+
 def problem(error: api.ApiError | DomainError) -> tuple[str, str, str]:
     """Code, message and remedy of an error, for people."""
     if isinstance(error, DomainError):
@@ -191,7 +193,7 @@ def _rules_of(account_id: int) -> AccountRules:
 def _mappings(account_id: int, skus: Iterable[str]) -> dict[str, str]:
     """Seller SKUs that a person matched; remembered for every later order."""
     query = select(SkuMapping.seller_sku, SkuMapping.magento_sku).where(SkuMapping.account_id == account_id, SkuMapping.seller_sku.in_(set(skus)))
-    return {seller: ours for seller, ours in db.session.execute(query)}
+    return dict(db.session.execute(query).all())  # type: ignore[arg-type]
 
 
 def _match(store: MagentoStore, seller_sku: str, mapped: Mapping[str, str]) -> tuple[Product | None, str]:

@@ -148,7 +148,10 @@ def rules_for(account_id: int, origin: str) -> Rules:
     return Rules(account_id, origin, policy, version_id)
 
 
-def read_page(payloads: Iterable[Any]) -> tuple[list[Received], list[BadRecord]]:
+ReadPage = tuple[list[Received], list[BadRecord]]
+
+
+def read_page(payloads: Iterable[Any]) -> ReadPage:
     """Read what TikTok sent; of an order that comes twice the newer version counts. No database, no HTTP."""
     good: dict[str, Received] = {}
     bad: list[BadRecord] = []
@@ -176,9 +179,14 @@ def _ref(payload: Any) -> str:
 
 
 def store_page(rules: Rules, payloads: Iterable[Any], *, park: Park | None = None, also: Also | None = None) -> Outcome:
+    """Read and store one page of payloads; see ``store``."""
+    return store(rules, read_page(payloads), park=park, also=also)
+
+
+def store(rules: Rules, page: ReadPage, *, park: Park | None = None, also: Also | None = None) -> Outcome:
     """Store one page. ``park`` gets every record that could not be read or stored, before the page is committed; ``also`` runs inside the page's
     transaction (check-point, fence). Without ``park`` a bad record raises its ``BadOrder``."""
-    received, bad = read_page(payloads)
+    received, bad = page
     outcome = Outcome()
 
     def set_aside(record: BadRecord) -> None:
@@ -260,9 +268,7 @@ def _items(orders: Iterable[tuple[int, str]]) -> list[tuple[str, str]]:
 def _known(session: Session, account_id: int, numbers: set[str]) -> dict[str, Any]:
     """What we have of these orders; the rows are locked where the database can (SQLite's writer is alone anyway)."""
     rows = session.execute(
-        select(
-            Order.id, Order.number, Order.digest, Order.remote_updated_at, Order.remote_status, Order.state, Order.origin, Order.cancel_requested
-        )  # fmt: skip
+        select(Order.id, Order.number, Order.digest, Order.remote_updated_at, Order.remote_status, Order.state, Order.cancel_requested)
         .where(Order.account_id == account_id, Order.number.in_(numbers))
         .order_by(Order.number)
         .with_for_update()

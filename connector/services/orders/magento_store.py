@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
+
+from flask import current_app
 
 from connector.clients.errors import NotFound
 from connector.clients.magento import MagentoClient, SearchCriteria
@@ -25,10 +28,12 @@ class Facts:
     """A store view: what changes rarely, kept for ten minutes a process."""
 
     def __init__(self, client: MagentoClient, wanted: str) -> None:
-        views = client.store_views()
-        websites = client.websites()
-        groups = {int(group["id"]): group for group in client.store_groups()}
-        if wanted in ("", "all"):  # a cart of the admin store cannot be placed (MAG §1.1): take the first website's default view
+        default = wanted in ("", "all")
+        views, websites, listed, currency = together(
+            client.store_views, client.websites, client.store_groups, lambda: client.currency(store=None if default else wanted)
+        )
+        groups = {int(group["id"]): group for group in listed}
+        if default:  # a cart of the admin store cannot be placed (MAG §1.1): take the first website's default view
             first = min(websites, key=lambda website: int(website["id"]))
             group = groups[int(first["default_group_id"])]
             view = next((view for view in views if int(view["id"]) == int(group["default_store_id"])), None)
@@ -42,7 +47,6 @@ class Facts:
         self.store_id = int(view["id"])
         self.website_id = int(view["website_id"])
         self.website_code = next(str(website["code"]) for website in websites if int(website["id"]) == self.website_id)
-        currency = client.currency(store=self.code)
         self.base_currency = str(currency["base_currency_code"])
         self.rates = {str(rate["currency_to"]): Decimal(str(rate["rate"])) for rate in currency.get("exchange_rates") or ()}
         self.regions: dict[str, list[Region] | None] = {}
@@ -173,6 +177,18 @@ class MagentoStore:
         if again or number not in self._existing:
             self._existing[number] = self.client.find_orders(ext_order_id=number, fields=_ORDER_FIELDS)
         return self._existing[number]
+
+
+def together(*calls: Callable[[], Any]) -> list[Any]:
+    """Make calls at the same time, each in an app context of its own; their answers in order. The first error is raised."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+
+    def one(call: Callable[[], Any]) -> Any:
+        with app.app_context():
+            return call()
+
+    with ThreadPoolExecutor(max_workers=len(calls)) as pool:
+        return list(pool.map(one, calls))
 
 
 def _attribute(row: Mapping[str, Any], code: str) -> str:

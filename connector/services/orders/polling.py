@@ -30,6 +30,8 @@ FIRST_REACH = timedelta(days=3)
 #: Windows are read in parallel from this span on; below it one is as fast.
 PARALLEL_FROM = timedelta(hours=2)
 WINDOWS = 4
+#: The shop's clock is known to about two seconds; what happened this very second is read as well, and again by the next run.
+AHEAD = timedelta(seconds=5)
 LONGEST_RANGE = timedelta(days=90)
 _PARKED_FOR = timedelta(days=2)
 
@@ -77,7 +79,7 @@ def _bounds(account_id: int, client: TikTokClient) -> tuple[datetime, datetime]:
     cursor = _account(account_id).orders_cursor_at
     end_reading()
     now = client.now()
-    return min((cursor or now - FIRST_REACH), now) - OVERLAP, now
+    return min((cursor or now - FIRST_REACH), now) - OVERLAP, now + AHEAD
 
 
 def _move_cursor(run: Run, account_id: int, upper: int, now: datetime) -> None:
@@ -228,7 +230,7 @@ def read_windows(
     run: Run, client: TikTokClient, rules: Rules, field: str, filters: Mapping[str, Any], outcome: Outcome, *, threads: int, park: Callable[[BadRecord], None]
 ) -> bool:
     """Read and store every window of the run's check-point that is not done; False when the run was cancelled on the way."""
-    reading = windows.Reading(client, run.checkpoint["windows"], field, filters)
+    reading = windows.Reading(client, run.checkpoint["windows"], field, filters, intake.read_page)
     total = 0
     with reading.pages(threads) as pages:
         for page in pages:
@@ -238,7 +240,7 @@ def read_windows(
                 continue
             total += page.total or 0
             reading.mark_stored(page)
-            outcome.add(intake.store_page(rules, page.orders, park=park, also=lambda session: run.save_checkpoint(session, windows=reading.position())))
+            outcome.add(intake.store(rules, page.content, park=park, also=lambda session: run.save_checkpoint(session, windows=reading.position())))
             run.progress(outcome.read, max(outcome.read, total), "Reading orders")
     return not run.cancelled
 

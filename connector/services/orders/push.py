@@ -158,9 +158,7 @@ def _decide(job: _Job, payload: Mapping[str, Any], match: CarrierMatch | None) -
         parcel = session.get(Shipment, job.parcel.id, populate_existing=True)
         assert order is not None
         assert parcel is not None
-        others = session.scalars(
-            select(Shipment).where(Shipment.order_id == order.id, Shipment.id != parcel.id, Shipment.state.in_((SENDING, DELIVERED)))
-        )
+        others = session.scalars(select(Shipment).where(Shipment.order_id == order.id, Shipment.id != parcel.id, Shipment.state.in_((SENDING, DELIVERED))))
         facts = ShipFacts(
             number=order.number,
             market=market_of(job.account),
@@ -301,4 +299,3 @@ def update_tracking(parcel_id: int, tracking_number: str, provider_name: str, *,
             before=before, after={"tracking_number": number, "carrier": match.provider_name},
         )  # fmt: skip
         return Outcome(number, DELIVERED, message)
-

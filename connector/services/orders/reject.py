@@ -21,7 +21,7 @@ from connector.domain.shipping import LINE_CANCEL_MARKETS, Check
 from connector.models.account import Account
 from connector.models.order import CREATED, Order, OrderLine, OutgoingAction, Shipment
 from connector.services import connections, events, runs
-from connector.services.orders import intake, parcels, state, undo
+from connector.services.orders import actions, intake, parcels, state, undo
 from connector.services.orders.push import market_of, read_order
 
 ACTION = "reject"
@@ -142,8 +142,8 @@ def _cancel(client: TikTokClient, order: Order, account: Account, payload: Mappi
         events.record_decision("order", order.id, ACTION, [dict(step) for step in steps])
         refused = next((step for step in steps if not step["ok"]), None)
         if refused is None:
-            action = _action(order)
-            action.state, action.attempts, action.created_by = "sent", (action.attempts or 0) + 1, actor
+            action = actions.take(order, ACTION)
+            action.state, action.attempts, action.created_by = "sent", action.attempts + 1, actor
             action.request = {"reason": reason, "cancel_reason": name, "line_ids": lines or []}
             session.flush()
     if refused is not None:
@@ -154,17 +154,15 @@ def _cancel(client: TikTokClient, order: Order, account: Account, payload: Mappi
         raise  # the next attempt reads the order first
     except api.ApiError as error:
         with unit_of_work():
-            action = _action(order)
+            action = actions.take(order, ACTION)
             action.state, action.error_code, action.error_message = "failed", error.code, error.remote_message or str(error)
         raise
     with unit_of_work():
-        action = _action(order)
+        action = actions.take(order, ACTION)
         action.state, action.answer, action.error_code, action.error_message = "accepted", answer, None, None
 
 
-def _eligibility_check(
-    order: Order, payload: Mapping[str, Any], eligible: Eligibility, reason: str, name: str, market: str
-) -> tuple[Check, list[str] | None]:
+def _eligibility_check(order: Order, payload: Mapping[str, Any], eligible: Eligibility, reason: str, name: str, market: str) -> tuple[Check, list[str] | None]:
     """TikTok's word on this order: (check, the line ids to name, or None for the whole order)."""
     open_lines = [str(line["id"]) for line in payload.get("line_items") or () if line.get("display_status") != "CANCELLED"]
     whole = set(open_lines) <= set(eligible.line_ids)
@@ -188,7 +186,7 @@ def _finish(order_id: int, payload: Mapping[str, Any], reason: str) -> str:
     with unit_of_work() as session:
         order = session.get(Order, order_id, populate_existing=True)
         assert order is not None
-        action = _action(order)
+        action = actions.take(order, ACTION)
         first = not (action.answer or {}).get("finished")
         lines = list((action.request or {}).get("line_ids") or [])
         action.state, action.answer = "accepted", {**(action.answer or {}), "finished": True}
@@ -220,15 +218,6 @@ def _ask_for_stock(order: Order, line_ids: list[str]) -> None:
         )  # fmt: skip
 
 
-def _action(order: Order) -> OutgoingAction:
-    found = db.session.scalar(select(OutgoingAction).where(OutgoingAction.order_id == order.id, OutgoingAction.action == ACTION))
-    if found is None:
-        found = OutgoingAction(account_id=order.account_id, order_id=order.id, action=ACTION, created_by=events.actor_now.get())
-        db.session.add(found)
-        db.session.flush()
-    return found
-
-
 def _ours(order_id: int) -> bool:
     """We asked for this cancellation, whether or not we heard the answer."""
     query = select(OutgoingAction.id).where(
@@ -240,9 +229,7 @@ def _ours(order_id: int) -> bool:
 
 
 def _accepted(order_id: int) -> dict[str, Any] | None:
-    query = select(OutgoingAction.request).where(
-        OutgoingAction.order_id == order_id, OutgoingAction.action == ACTION, OutgoingAction.state == "accepted"
-    )
+    query = select(OutgoingAction.request).where(OutgoingAction.order_id == order_id, OutgoingAction.action == ACTION, OutgoingAction.state == "accepted")
     found = db.session.scalar(query)
     end_reading()
     return found

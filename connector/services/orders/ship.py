@@ -116,9 +116,7 @@ def enter(order: Order, given: Tracking, *, origin: str) -> Shipment:
     if not carrier:
         raise DomainError("ship.carrier", f"Order {order.number}: no carrier is chosen.", "Choose the carrier.", field=f"carrier-{order.id}")
     provider = next((one.name for one in known_providers(order.account_id) if normalise(one.name) == normalise(carrier)), None)
-    parcel, _ = parcels.keep(
-        order, number, origin=origin, provider=provider or "", carrier="" if provider else carrier, quantities=given.quantities
-    )
+    parcel, _ = parcels.keep(order, number, origin=origin, provider=provider or "", carrier="" if provider else carrier, quantities=given.quantities)
     return parcel
 
 

@@ -121,15 +121,11 @@ def _take(session: Session, order: Order, magento_id: int, row: Row, shared: dic
     shipment_id = str(row["entity_id"])
     tracks = [(clean_tracking(str(track.get("track_number") or "")), track) for track in row.get("tracks") or ()]
     tracks = [(number, track) for number, track in tracks if number]
-    present = session.scalar(
-        select(TracklessShipment).where(TracklessShipment.magento_id == magento_id, TracklessShipment.magento_shipment_id == shipment_id)
-    )
+    present = session.scalar(select(TracklessShipment).where(TracklessShipment.magento_id == magento_id, TracklessShipment.magento_shipment_id == shipment_id))
     if not tracks:
         found.trackless += 1
         if present is None:
-            session.add(
-                TracklessShipment(magento_id=magento_id, magento_shipment_id=shipment_id, order_id=order.id, read_again_at=utcnow() + EARLY_EVERY)
-            )
+            session.add(TracklessShipment(magento_id=magento_id, magento_shipment_id=shipment_id, order_id=order.id, read_again_at=utcnow() + EARLY_EVERY))
         return
     if present is not None:
         session.delete(present)

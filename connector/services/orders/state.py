@@ -19,7 +19,7 @@ MOVES: dict[str, frozenset[str]] = {
     REVIEW: _BEFORE_MAGENTO,
     HELD: _BEFORE_MAGENTO,
     READY: _BEFORE_MAGENTO,
-    CREATING: frozenset({CREATED, FAILED, SKIPPED, READY, CANCELLED}),
+    CREATING: frozenset({CREATED, FAILED, SKIPPED, READY, HELD, STORED, CANCELLED}),
     SKIPPED: _BEFORE_MAGENTO,
     FAILED: _BEFORE_MAGENTO,
     #: "Create Order When = Cancelled" creates an order that is cancelled already, for the books (A20, contradiction 14).
@@ -49,7 +49,7 @@ def set_state(order: Order, new_state: str, *, reason: str, code: str | None = N
     if new_state not in ORDER_STATES:
         raise ValueError(f"unknown order state {new_state!r}")
     before = order.state or STORED
-    if new_state not in MOVES[before]:
+    if new_state not in MOVES[before] and new_state != before:
         raise DomainError("order.state", f"Order {order.number} is {before} and cannot become {new_state}.", "Open the order; its timeline tells what happened.")
     changed = before != new_state
     failed = _set_failure(order, code, message, remedy)

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select
-
 from connector.clients import errors as api
 from connector.clients.magento import MagentoClient
 from connector.core.db import db, end_reading, unit_of_work
-from connector.models.order import Order, OutgoingAction
+from connector.models.order import Order
 from connector.services import connections, events
-from connector.services.orders import state
+from connector.services.orders import actions, state
 
 ACTION = "cancel_magento"
 NOT_POSSIBLE = "magento.not_cancelled"
@@ -40,22 +38,21 @@ def cancel_in_magento(order_id: int, *, reason: str) -> Undone:
     if order is None or not order.magento_id:
         return Undone("nothing", "The order is not in Magento.")
     magento_id, account_id, number = order.magento_id, order.account_id, order.magento_number or order.magento_id
-    with unit_of_work() as session:
-        action = session.scalar(select(OutgoingAction).where(OutgoingAction.order_id == order_id, OutgoingAction.action == ACTION))
-        if action is None:
-            action = OutgoingAction(account_id=account_id, order_id=order_id, action=ACTION, created_by=events.actor_now.get(), request={"reason": reason})
-            session.add(action)
-        action.attempts = (action.attempts or 0) + 1
-        action.state = "sent"
-    end_reading()
+    with unit_of_work():
+        action = actions.take(order, ACTION)
+        action.attempts, action.state = action.attempts + 1, "sent"
+        action.request = action.request or {"reason": reason}
     client = connections.magento_for(account_id)
-    undone, facts = _undo(client, magento_id, number, reason)
+    end_reading()
+    try:
+        undone, facts = _undo(client, magento_id, number, reason)
+    except api.Rejected as refused:
+        undone, facts = _done_meanwhile(client, magento_id, number, refused)
     with unit_of_work() as session:
         order = session.get(Order, order_id, populate_existing=True)
         assert order is not None
-        action = session.scalar(select(OutgoingAction).where(OutgoingAction.order_id == order_id, OutgoingAction.action == ACTION))
-        assert action is not None
-        repeated = action.state == "accepted"
+        action = actions.take(order, ACTION)
+        repeated = bool(action.answer)
         action.state, action.answer = "accepted", {"how": undone.how}
         order.magento_state, order.magento_status = facts.get("state"), facts.get("status")
         if undone.how == "shipped":
@@ -65,6 +62,14 @@ def cancel_in_magento(order_id: int, *, reason: str) -> Undone:
             if not repeated:
                 events.record("order.undone", "order", order.id, undone.message, account_id=account_id, reason=reason)
     return undone
+
+
+def _done_meanwhile(client: MagentoClient, magento_id: str, number: str, refused: api.Rejected) -> tuple[Undone, dict[str, Any]]:
+    """Magento refuses what somebody else has just done; anything else it refuses is raised again."""
+    facts = client.order(magento_id)
+    if facts.get("state") not in ("canceled", "closed"):
+        raise refused
+    return Undone("already", f"Magento order {number} is {facts['state']} already."), facts
 
 
 def _undo(client: MagentoClient, magento_id: str, number: str, reason: str) -> tuple[Undone, dict[str, Any]]:

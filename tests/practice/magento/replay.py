@@ -12,11 +12,21 @@ import requests
 
 from .shop import Shop
 
-CAPTURES = Path(__file__).resolve().parents[4] / "shared" / "contracts" / "magento-captures"
-_ID_KEYS = (
-    "quote_id entity_id increment_id item_id order_item_id order_id parent_id product_id customer_id return_to_stock_items"
-    " fieldValue id"
-).split()
+CAPTURES = Path(__file__).resolve().parents[2] / "contracts" / "magento-captures"
+_ID_KEYS = [
+    "quote_id",
+    "entity_id",
+    "increment_id",
+    "item_id",
+    "order_item_id",
+    "order_id",
+    "parent_id",
+    "product_id",
+    "customer_id",
+    "return_to_stock_items",
+    "fieldValue",
+    "id",
+]
 _IDENTITY = ("attribute_code", "source_code", "code", "key", "sku", "carrier_code", "name", "field")
 _VOLATILE = re.compile(r"(_id|_at|^id|^mask|protect_code|remote_ip|updated|created|_time|uuid|hash)$")
 _REPORT = re.compile(r"webapi-[0-9a-f]{13}")
@@ -118,9 +128,7 @@ class Comparison:
                 if key in element:
                     same = [e for e in actual if isinstance(e, dict) and e.get(key) == element[key]]
                     if same:
-                        return same[0] if len(same) == 1 or position >= len(actual) else next(
-                            (e for e in same if e is actual[position]), same[0]
-                        )
+                        return same[0] if len(same) == 1 or position >= len(actual) else next((e for e in same if e is actual[position]), same[0])
         return actual[position] if position < len(actual) else None
 
 
@@ -132,7 +140,13 @@ class Replay:
         self.differences: dict[str, list[str]] = {}
 
     def __call__(
-        self, name: str, swap: dict[Any, Any] | None = None, *, headers: dict | None = None, values: bool = False, body: Any = None,
+        self,
+        name: str,
+        swap: dict[Any, Any] | None = None,
+        *,
+        headers: dict | None = None,
+        values: bool = False,
+        body: Any = None,
         path: str | None = None,
     ) -> Any:
         """Replay one capture; `swap` maps recorded ids to ours. Returns the actual body."""

@@ -16,28 +16,103 @@ from urllib.parse import quote
 from .replay import Replay, load
 from .shop import ADDRESS, Shop
 
-AS_SEEDED = (
-    "auth-admin-token-wrong-password body-malformed-json body-missing-wrapper body-type-error body-unknown-field"
-    " catalog-attribute-options-fr catalog-attribute-set-attributes catalog-attribute-sets catalog-attributes-page"
-    " catalog-base-prices-errors catalog-base-prices-information catalog-categories-list catalog-categories-tree"
-    " catalog-category-products catalog-children catalog-config-options catalog-media catalog-media-post"
-    " catalog-product-configurable catalog-product-create catalog-product-duplicate-url-key catalog-product-put-price"
-    " catalog-product-simple catalog-product-slash-encoded catalog-product-types catalog-product-unknown catalog-render-info"
-    " catalog-special-price-information catalog-tier-prices-information cart-guest-create creditmemos-by-order"
-    " customer-create-address-incomplete customer-create customer-create-duplicate customer-get customer-groups"
-    " customer-is-email-available customer-search-email directory-country-us directory-currency header-accept-html"
-    " header-accept-xml header-wrong-content-type invoices-by-order modules order-comments order-post-address-missing-fields"
-    " order-post-no-email order-post-no-payment order-post-unknown-store order-put-create order-statuses order-unknown"
-    " route-orders-create-post route-unknown-store-code route-unknown route-wrong-method search-bad-field-orders"
-    " search-bad-field-products search-bad-page-size search-bad-sort-direction search-fields-custom-attributes"
-    " search-fields-into-scalar-list search-fields-malformed search-missing-criteria search-orders-page-1"
-    " search-products-page-1 search-products-page-beyond-last shipments-by-order stock-are-salable stock-dump-index"
-    " stock-export-page stock-export-sku-in stock-is-salable-for-qty stock-item-get stock-item-put stock-links stock-resolver"
-    " stock-salable-configurable stock-salable-unknown-sku stock-source-items-batch-one-bad"
-    " stock-source-items-save-unknown-sku stock-source-items-save-unknown-source stock-source-items-save"
-    " stock-source-selection stock-sources-by-priority stock-sources stock-statuses stock-stocks store-configs store-groups"
-    " store-views store-websites tax-classes tax-rates"
-).split()
+AS_SEEDED = [
+    "auth-admin-token-wrong-password",
+    "body-malformed-json",
+    "body-missing-wrapper",
+    "body-type-error",
+    "body-unknown-field",
+    "catalog-attribute-options-fr",
+    "catalog-attribute-set-attributes",
+    "catalog-attribute-sets",
+    "catalog-attributes-page",
+    "catalog-base-prices-errors",
+    "catalog-base-prices-information",
+    "catalog-categories-list",
+    "catalog-categories-tree",
+    "catalog-category-products",
+    "catalog-children",
+    "catalog-config-options",
+    "catalog-media",
+    "catalog-media-post",
+    "catalog-product-configurable",
+    "catalog-product-create",
+    "catalog-product-duplicate-url-key",
+    "catalog-product-put-price",
+    "catalog-product-simple",
+    "catalog-product-slash-encoded",
+    "catalog-product-types",
+    "catalog-product-unknown",
+    "catalog-render-info",
+    "catalog-special-price-information",
+    "catalog-tier-prices-information",
+    "cart-guest-create",
+    "creditmemos-by-order",
+    "customer-create-address-incomplete",
+    "customer-create",
+    "customer-create-duplicate",
+    "customer-get",
+    "customer-groups",
+    "customer-is-email-available",
+    "customer-search-email",
+    "directory-country-us",
+    "directory-currency",
+    "header-accept-html",
+    "header-accept-xml",
+    "header-wrong-content-type",
+    "invoices-by-order",
+    "modules",
+    "order-comments",
+    "order-post-address-missing-fields",
+    "order-post-no-email",
+    "order-post-no-payment",
+    "order-post-unknown-store",
+    "order-put-create",
+    "order-statuses",
+    "order-unknown",
+    "route-orders-create-post",
+    "route-unknown-store-code",
+    "route-unknown",
+    "route-wrong-method",
+    "search-bad-field-orders",
+    "search-bad-field-products",
+    "search-bad-page-size",
+    "search-bad-sort-direction",
+    "search-fields-custom-attributes",
+    "search-fields-into-scalar-list",
+    "search-fields-malformed",
+    "search-missing-criteria",
+    "search-orders-page-1",
+    "search-products-page-1",
+    "search-products-page-beyond-last",
+    "shipments-by-order",
+    "stock-are-salable",
+    "stock-dump-index",
+    "stock-export-page",
+    "stock-export-sku-in",
+    "stock-is-salable-for-qty",
+    "stock-item-get",
+    "stock-item-put",
+    "stock-links",
+    "stock-resolver",
+    "stock-salable-configurable",
+    "stock-salable-unknown-sku",
+    "stock-source-items-batch-one-bad",
+    "stock-source-items-save-unknown-sku",
+    "stock-source-items-save-unknown-source",
+    "stock-source-items-save",
+    "stock-source-selection",
+    "stock-sources-by-priority",
+    "stock-sources",
+    "stock-statuses",
+    "stock-stocks",
+    "store-configs",
+    "store-groups",
+    "store-views",
+    "store-websites",
+    "tax-classes",
+    "tax-rates",
+]
 
 
 def as_seeded(replay: Replay) -> None:
@@ -242,7 +317,7 @@ def path_b(replay: Replay) -> None:
     product = shop.rest("GET", "/products/BULK-026")["id"]
     ids: dict[Any, Any] = {46: product}
     before = shop.salable("BULK-026")
-    order = replay("b-01-direct-post", ids)
+    order = replay("b-01-direct-post", ids, values=True)
     assert replay("b-02-salable-after-post") == before
     ids[89] = order["entity_id"]
     replay("b-03-ship", ids)
@@ -281,8 +356,8 @@ def traps(replay: Replay) -> None:
     }  # fmt: skip
     shop.rest("POST", "/orders", correction(order, [line]))
     ids = {97: order["entity_id"], 95: item, "000000085": order["increment_id"]}
-    replay("trap-07-line-echoed", ids)
-    replay("trap-08-line-as-read-again", ids)
+    replay("trap-07-line-echoed", ids, values=True)
+    replay("trap-08-line-as-read-again", ids, values=True)
 
     order = shop.order(("BULK-014", 1))
     shop.rest("POST", f"/order/{order['entity_id']}/invoice", {})
@@ -297,7 +372,7 @@ def traps(replay: Replay) -> None:
     ids = {
         100: own["entity_id"], "000000088": own["increment_id"], 97: foreign["items"][0]["item_id"], 98: own["items"][0]["item_id"],
     }  # fmt: skip
-    replay("trap-15-foreign-item-id", ids)
+    replay("trap-15-foreign-item-id", ids, values=True)
     replay("trap-16-order-with-stolen-line", ids)
 
 

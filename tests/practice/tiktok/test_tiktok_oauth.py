@@ -126,7 +126,16 @@ def test_tokens_end_at_their_instant_and_lives_are_adjustable(seller: Seller) ->
     assert refresh(seller, seller.tokens["refresh_token"])["code"] == 36004001
 
 
+def test_a_shop_that_is_taken_back_is_105003_and_the_others_of_the_authorization_go_on(seller: Seller) -> None:
+    assert seller.control("POST", "authorizations/revoke", {"shop": "GB"}) == {"ended": 1}
+    assert seller.code("GET", "/logistics/202309/warehouses", "GB") == 105003
+    assert seller.code("GET", "/logistics/202309/warehouses", "US") == 0
+    assert [shop["region"] for shop in seller.data("GET", SHOPS, None)["shops"]] == ["US", "SG"]
+    assert refresh(seller, seller.tokens["refresh_token"])["code"] == 0
+
+
 def test_a_revoked_authorization_is_105003_and_cannot_be_refreshed(seller: Seller) -> None:
+    seller.authorize("GB")
     seller.control("POST", "authorizations/revoke", {"shop": "GB"})
     assert seller.code("GET", SHOPS, None) == 105003
     assert refresh(seller, seller.tokens["refresh_token"])["code"] == 36004005
@@ -135,6 +144,7 @@ def test_a_revoked_authorization_is_105003_and_cannot_be_refreshed(seller: Selle
 
 
 def test_the_app_can_give_its_authorization_back(seller: Seller) -> None:
+    seller.authorize("GB")
     assert seller.data("DELETE", "/authorization/202403/shops") == {}
     assert seller.code("GET", SHOPS, None) == 105003
 

@@ -218,7 +218,7 @@ def _place(task: Task, cart_id: str, warnings: list[str]) -> str:
             found = _by_cart(task, cart_id, warnings)
             if found:
                 return found
-            if pause is None or not (refusal.transient or refusal.code == "mag.qty_unavailable" and attempt == 1):
+            if pause is None or not (refusal.transient or (refusal.code == "mag.qty_unavailable" and attempt == 1)):
                 raise
             time.sleep(pause)
         else:

@@ -1,0 +1,180 @@
+"""Exactly once: orders flow into Magento while workers are killed, Redis is flushed and restarted, and the practice servers lose answers.
+
+500 orders; a worker is killed with SIGKILL at 25 random moments; Redis is flushed twice and killed once; 2 % of the answers of both practice servers are
+lost after the effect. At the end the practice store is asked: every order that should exist in Magento exists once, none is missing, stock and
+reservations add up, and no run is stuck.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from bench.demo import created
+from bench.house import House
+from bench.run import result
+
+ORDERS, KILLS, LOST = 500, 25, 0.02
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--orders", type=int, default=ORDERS)
+    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--seed", type=int, default=11)
+    arguments = parser.parse_args()
+    began = time.monotonic()
+    with House(workers=2) as house:
+        report = run(house, arguments.orders, arguments.kills, random.Random(arguments.seed))
+        report["seconds"] = round(time.monotonic() - began, 1)
+        passed = not (report["missing"] or report["duplicates"] or report["stuck_runs"] or report["failed"]) and report["balanced"] and report["reservations_open"] == 0
+        if not passed:
+            print((house.folder / "house.log").read_text()[-4000:], file=sys.stderr)
+    report["holds"] = passed
+    print(json.dumps(report) if arguments.json else "\n".join(f"{name:>20}  {value}" for name, value in report.items()))
+    return 0 if passed else 1
+
+
+def results() -> list[dict[str, Any]]:
+    """The drill as lines of ``make bench``."""
+    with House(workers=2) as house:
+        report = run(house, ORDERS, KILLS, random.Random(11))
+    what = f"{report['orders']} orders, {report['kills']} SIGKILLs, {report['flushes']} flushes, {report['restarts']} restart of Redis, 2 % of answers lost"
+    return [
+        result(f"exactly once: missing in Magento ({what})", report["missing"], "orders", "== 0", report["missing"] == 0),
+        result("exactly once: twice in Magento", report["duplicates"], "orders", "== 0", report["duplicates"] == 0),
+        result("exactly once: failed", report["failed"], "orders", "== 0", report["failed"] == 0),
+        result("exactly once: stuck runs", report["stuck_runs"], "runs", "== 0", report["stuck_runs"] == 0),
+        result("exactly once: reservations left open", report["reservations_open"], "SKUs", "== 0", report["reservations_open"] == 0),
+        result("exactly once: the store's ledger adds up", float(report["balanced"]), "yes = 1", "== 1", report["balanced"]),
+    ]
+
+
+def workers(house: House) -> list[int]:
+    """The worker processes of this house: children of its supervisor whose start line says so in the log."""
+    supervisor = house.supervisor
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            status = (entry / "status").read_text()
+            name = (entry / "comm").read_text().strip()
+        except OSError:
+            continue
+        if f"PPid:\t{supervisor}" in status and name == "worker":
+            found.append(int(entry.name))
+    return found
+
+
+def run(house: House, count: int, kills: int, dice: random.Random) -> dict[str, Any]:
+    house.post("magento", "seed", {"world": "demo", "bulk": 200})
+    house.post("tiktok", "seed", {"region": "GB", "orders": count, "status": "AWAITING_SHIPMENT", "bulk": 200, "since_hours": 20,
+                                  "kinds": {"platform_shipping": 0, "fulfilled_by_tiktok": 0, "sample": 0, "bundle": 0, "cancel_request": 0}})  # fmt: skip
+    app = house.app()
+    with app.app_context():
+        from connector.core import redis as redis_connections
+        from connector.core.db import db
+        from connector.models.run import OPEN_STATES, JobRun
+        from connector.services import runs
+        from connector.services.accounts.unattended import connect_practice_shop
+
+        account_id = connect_practice_shop("GB", actor="drill").id
+        for system in ("tiktok", "magento"):
+            house.post(system, "faults", {"kind": "lost_answer", "probability": LOST, "seed": dice.randrange(10_000)})
+        runs.submit("orders.import", account_id=account_id, key=f"schedule:orders.import:{account_id}", started_by="drill")
+        redis = redis_connections.patient(app.config["CONNECTOR"].redis_url)
+
+        listed = {order["id"] for order in house.get("tiktok", "orders")["orders"]}
+        troubles = ["kill"] * kills + ["flush"] * 2 + ["restart"]
+        dice.shuffle(troubles)
+        deadline = time.monotonic() + 900
+        done: Counter[str] = Counter()
+        next_trouble = time.monotonic() + 2
+        best, moved = -1, time.monotonic()
+        while time.monotonic() < deadline:
+            now_created = len(created(house, listed))
+            if now_created != best:
+                best, moved = now_created, time.monotonic()
+            if troubles and time.monotonic() >= next_trouble:
+                trouble = troubles.pop()
+                if trouble == "kill":
+                    alive = workers(house)
+                    if not alive:
+                        troubles.append(trouble)
+                    else:
+                        os.kill(dice.choice(alive), signal.SIGKILL)
+                        done["kill"] += 1
+                elif trouble == "flush":
+                    redis.flushall()
+                    done["flush"] += 1
+                else:
+                    os.kill(_valkey(house), signal.SIGKILL)
+                    done["restart"] += 1
+                next_trouble = time.monotonic() + dice.uniform(0.3, 2.5)
+            open_runs = db.session.query(JobRun).filter(JobRun.state.in_(OPEN_STATES), JobRun.kind.in_(("orders.create", "orders.import"))).count()
+            db.session.commit()
+            if not troubles and now_created >= len(listed) and not open_runs:
+                break
+            if not troubles and time.monotonic() - moved > 150:
+                break
+            time.sleep(0.25)
+        for system in ("tiktok", "magento"):
+            house.delete(system, "faults")
+        time.sleep(25)  # whatever was still going on ends, and schedules come round once more
+        return _verdict(house, listed, done)
+
+
+def _verdict(house: House, listed: set[str], troubles: Counter[str]) -> dict[str, Any]:
+    from sqlalchemy import func, select
+
+    from connector.core.clock import utcnow
+    from connector.core.db import db
+    from connector.models.order import FAILED, Order, Reservation
+    from connector.models.run import RUNNING, JobRun
+
+    store = created(house, listed)
+    db.session.expire_all()
+    failed = dict(db.session.execute(select(Order.failure_code, func.count()).where(Order.state == FAILED).group_by(Order.failure_code)).all())
+    stuck = db.session.scalar(select(func.count()).select_from(JobRun).where(JobRun.state == RUNNING, JobRun.lease_until < utcnow()))
+    open_reservations = db.session.scalar(
+        select(func.count()).select_from(Reservation).join(Order, Order.id == Reservation.order_id).where(Reservation.released_at.is_(None), Order.number.in_(store))
+    )
+    return {
+        "orders": len(listed),
+        "created": len(store),
+        "missing": len(listed - set(store)),
+        "duplicates": sum(len(entities) - 1 for entities in store.values()),
+        "failed": sum(failed.values()),
+        "causes": failed,
+        "stuck_runs": stuck,
+        "reservations_open": open_reservations,
+        "balanced": bool(house.get("magento", "ledger").get("balanced")),
+        "kills": troubles["kill"],
+        "flushes": troubles["flush"],
+        "restarts": troubles["restart"],
+    }
+
+
+def _valkey(house: House) -> int:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if str(house.folder / "valkey") in (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode():
+                    return int(entry.name)
+            except OSError:
+                continue
+    raise RuntimeError("the embedded Valkey of this house was not found")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
