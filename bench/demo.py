@@ -39,7 +39,7 @@ def say(text: str) -> None:
 def run(house: House, count: int) -> dict[str, Any]:
     """The job itself. Returns the report without the time it took."""
     print("Practice shop", flush=True)
-    house.post("magento", "seed", {"world": "demo", "bulk": 40})
+    house.post("magento", "seed", {"world": "demo", "bulk": 41})
     house.post("tiktok", "seed", {"region": "GB", "orders": count, "status": "AWAITING_SHIPMENT", "bulk": 40, "since_hours": 20,
                                   "kinds": {"platform_shipping": 0, "fulfilled_by_tiktok": 0, "sample": 0, "bundle": 0, "cancel_request": 0}})  # fmt: skip
     app = house.app()
@@ -71,6 +71,9 @@ def run(house: House, count: int) -> dict[str, Any]:
         from connector.models.order import FAILED, Order
 
         failed = db.session.scalar(select(func.count()).select_from(Order).where(Order.state == FAILED))
+        left = db.session.execute(select(Order.number, Order.state, Order.failure_code, Order.failure_message).where(Order.magento_id.is_(None))).all()
+        for row in left:
+            say(f"Not created: {row.number} is {row.state}. {row.failure_code or ''} {row.failure_message or ''}")
         causes = dict(db.session.execute(select(Order.failure_code, func.count()).where(Order.state == FAILED).group_by(Order.failure_code)).all())
     return {
         "orders_listed": len(listed),
@@ -107,7 +110,7 @@ def referenced(house: House) -> set[str]:
     return {order["id"] for order in house.get("tiktok", "orders")["orders"] if any(each["platform"] == "MAGENTO" for each in order["external_orders"])}
 
 
-def wait_until(what: str, count: Any, wanted: int, house: House, *, patience: float = 120.0) -> None:
+def wait_until(what: str, count: Any, wanted: int, house: House, *, patience: float = 60.0) -> None:
     """Wait while the number grows; give up when it has not moved for ``patience`` seconds."""
     best, moved = -1, time.monotonic()
     while True:

@@ -77,7 +77,7 @@ def workers(house: House) -> list[int]:
 
 
 def run(house: House, count: int, kills: int, dice: random.Random) -> dict[str, Any]:
-    house.post("magento", "seed", {"world": "demo", "bulk": 200})
+    house.post("magento", "seed", {"world": "demo", "bulk": 201})
     house.post("tiktok", "seed", {"region": "GB", "orders": count, "status": "AWAITING_SHIPMENT", "bulk": 200, "since_hours": 20,
                                   "kinds": {"platform_shipping": 0, "fulfilled_by_tiktok": 0, "sample": 0, "bundle": 0, "cancel_request": 0}})  # fmt: skip
     app = house.app()

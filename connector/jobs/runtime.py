@@ -199,6 +199,12 @@ def _finish(context: JobContext) -> None:
     _end(context, state, context.message, None)
 
 
+def _did_something(context: JobContext) -> bool:
+    """Whether the run has items or counted anything."""
+    counted = any(value for value in context.result.values() if isinstance(value, int | float))
+    return counted or db.session.scalar(select(JobItem.id).where(JobItem.run_id == context.run_id).limit(1)) is not None
+
+
 def _end(context: JobContext, state: str, message: str, code: str | None) -> None:
     now = utcnow()
     with unit_of_work() as session:
@@ -210,6 +216,8 @@ def _end(context: JobContext, state: str, message: str, code: str | None) -> Non
             session.execute(
                 update(JobItem).where(JobItem.run_id == context.run_id, JobItem.state == "open").values(state="cancelled", message="Not done: the run ended before.", finished_at=now)
             )
+        if state == SUCCEEDED and context.started_by == "scheduler" and not _did_something(context):
+            session.execute(update(JobRun).where(JobRun.id == context.run_id).values(quiet=True))
         outcome: dict[str, Any] = {"last_outcome": message or state}
         if state in (SUCCEEDED, PARTIAL):
             outcome["last_ok_at"] = now

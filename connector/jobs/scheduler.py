@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from datetime import timedelta
 
 from flask import Flask
@@ -38,8 +39,15 @@ def run_forever(app: Flask, stop: threading.Event | None = None) -> None:
                 db.session.remove()
 
 
+_last_forgetting = 0.0
+
+
 def tick() -> None:
-    """One round: sign of life, silent workers, bells, schedules."""
+    """One round: sign of life, silent workers, bells, schedules; once a minute the runs that found nothing to do are forgotten."""
+    global _last_forgetting
+    if time.monotonic() - _last_forgetting > 60:
+        _last_forgetting = time.monotonic()
+        sweeper.forget_quiet()
     beat("scheduler")
     sweeper.requeue_stale()
     start_due()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
 
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.jobs import doorbell
-from connector.models.run import QUEUED, RUNNING, WAITING, JobRun
+from connector.models.run import QUEUED, RUNNING, WAITING, JobRun, Schedule
 
 
 def sweep() -> int:
@@ -45,3 +45,13 @@ def requeue_stale() -> int:
             .where(JobRun.state == RUNNING, JobRun.lease_until < utcnow() - timedelta(seconds=1))
             .values(state=QUEUED, fence=JobRun.fence + 1, wait_reason="Its worker fell silent; another one takes it over.", lease_until=None, version=JobRun.version + 1)
         ).rowcount
+
+
+def forget_quiet(older_than: timedelta = timedelta(minutes=15)) -> int:
+    """Remove scheduled runs that found nothing to do, so that Activity shows work; their schedule keeps the outcome."""
+    with unit_of_work() as session:
+        gone = session.scalars(select(JobRun.id).where(JobRun.quiet, JobRun.finished_at < utcnow() - older_than).limit(1000)).all()
+        if gone:
+            session.execute(update(Schedule).where(Schedule.last_run_id.in_(gone)).values(last_run_id=None))
+            session.execute(delete(JobRun).where(JobRun.id.in_(gone)))
+        return len(gone)

@@ -48,9 +48,7 @@ def import_account(account_id: int) -> dict[str, int]:
         if token is None:
             break
     counts["pending"] = (
-        db.session.scalar(
-            select(func.count()).select_from(Cancellation).where(Cancellation.account_id == account_id, Cancellation.remote_status == PENDING)
-        )
+        db.session.scalar(select(func.count()).select_from(Cancellation).where(Cancellation.account_id == account_id, Cancellation.remote_status == PENDING))
         or 0
     )
     end_reading()
@@ -98,9 +96,7 @@ def _store(account_id: int, client: TikTokClient, items: list[dict[str, Any]], c
         dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
         statement = dialect.insert(Cancellation.__table__)
         session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["account_id", "cancel_id"], set_={name: statement.excluded[name] for name in _COLUMNS}
-            ),
+            statement.on_conflict_do_update(index_elements=["account_id", "cancel_id"], set_={name: statement.excluded[name] for name in _COLUMNS}),
             list(rows.values()),
         )
         _flag_orders(session, orders, list(rows.values()))
@@ -116,7 +112,9 @@ def _import_unknown(account_id: int, client: TikTokClient, numbers: set[str]) ->
     end_reading()
     for first in range(0, len(unknown), polling.DETAIL_LIMIT):
         payloads = client.get_orders(unknown[first : first + polling.DETAIL_LIMIT])
-        intake.store_page(rules, payloads, park=lambda record: log.warning("order_unreadable", account_id=account_id, order=record.ref, field=record.error.field))
+        intake.store_page(
+            rules, payloads, park=lambda record: log.warning("order_unreadable", account_id=account_id, order=record.ref, field=record.error.field)
+        )
 
 
 def _row(account_id: int, item: dict[str, Any], orders: dict[str, Order]) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +25,8 @@ _LABELS = dict(zip(KEYS, ("Consumer key", "Consumer secret", "Access token", "Ac
 #: Magento's clock may be this many seconds from ours before it is said: OAuth refuses more than 600 s in the future (MAG §1.2).
 CLOCK_WARNING = 60.0
 CARRIER_DAYS = 90
+#: Shipments looked at for their carriers while a person waits for the test.
+CARRIER_SHIPMENTS = 2000
 
 #: Order statuses that every Magento has (MAG §4.5.4); others are learned from the orders seen.
 STATUSES = {
@@ -135,7 +138,7 @@ def harvest_carriers(magento_id: int, client: MagentoClient) -> int:
     """Learn the carriers used in the shipments of the last 90 days (REST cannot list them, MAG §4.5.1); the number known now."""
     seen: dict[str, tuple[str, int]] = {}
     try:
-        for shipment in client.shipments_since(utcnow() - timedelta(days=CARRIER_DAYS)):
+        for shipment in islice(client.shipments_since(utcnow() - timedelta(days=CARRIER_DAYS)), CARRIER_SHIPMENTS):
             for track in shipment.get("tracks") or []:
                 code, title = str(track.get("carrier_code") or ""), str(track.get("title") or "")
                 name = title if code in ("custom", "") else code
@@ -218,8 +221,8 @@ def _facts(report: ProbeReport, row: MagentoConnection) -> dict[str, Any]:
 def _problems(report: ProbeReport, row: MagentoConnection) -> Iterable[dict[str, str]]:
     if report.error is not None:
         title, advice = api.describe(report.error)[1:]
-        said = f" Magento said: {report.error.remote_message}" if report.error.remote_message else ""
-        yield {"message": f"{row.base_url}: {title}. {report.error}.{said}".replace("..", "."), "remedy": advice}
+        said = f"Magento said: {report.error.remote_message}" if report.error.remote_message else str(report.error)
+        yield {"message": f"{row.base_url}: {title}. {said.rstrip('.')}.", "remedy": advice}
         return
     if report.missing:
         yield {

@@ -93,9 +93,7 @@ def check_day(account_id: int, day: str, *, guard: Callable[[Session], None] | N
         statement = dialect.insert(ReconciliationDay.__table__)
         session.execute(statement.on_conflict_do_update(index_elements=["account_id", "day"], set_={k: statement.excluded[k] for k in row}), [row])
     found = db.session.scalar(
-        select(ReconciliationDay)
-        .where(ReconciliationDay.account_id == account_id, ReconciliationDay.day == day)
-        .execution_options(populate_existing=True)
+        select(ReconciliationDay).where(ReconciliationDay.account_id == account_id, ReconciliationDay.day == day).execution_options(populate_existing=True)
     )
     end_reading()
     assert found is not None

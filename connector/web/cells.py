@@ -1,6 +1,8 @@
-"""The cells every grid can name: ``cell(value, row, column)`` gives text (escaped by the template) or finished markup.
+"""The cells every grid can name, and how a page's rows are drawn.
 
-Plain functions rather than macros because a page calls them hundreds of times; a grid's own cells are macros in its template.
+A cell is ``cell(value, row, column)``: it gives text (escaped here) or finished markup. Cells are plain functions and rows are joined
+strings, because a page calls them hundreds of times: drawn by a template they cost several times what the query costs. A grid has cells
+of its own from its blueprint (``grid_routes(..., cells={...})``) or, where there are few rows, as macros in its ``cells`` template.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from connector.grids.grid import Column
+from connector.grids.grid import Action, Column, Grid
 from connector.web import filters
 
 Row = Mapping[str, Any]
@@ -19,9 +21,10 @@ Cell = Callable[[Any, Mapping[str, Any], Column], Any]
 
 
 @lru_cache(maxsize=2048)
-def badge(text: str, tone: str) -> Markup:
+def badge(text: str, tone: str, title: str = "") -> Markup:
     """The same markup as ``state_badge`` in ``components/state.html``."""
-    return Markup('<span class="state state-{}">{}</span>').format(tone, text)
+    says = Markup(' title="{}"').format(title) if title else ""
+    return Markup('<span class="state state-{}"{}>{}</span>').format(tone, says, text)
 
 
 def text(value: Any, row: Row, column: Column) -> Any:
@@ -91,18 +94,37 @@ CELLS: dict[str, Cell] = {
 }  # fmt: skip
 
 
-def cells_drawer(columns: Sequence[tuple[Column, Cell]], row_url: Callable[[Row], str] | None) -> Callable[[Row], Markup]:
-    """A function that draws all ``<td>`` of a row; the "link" cell leads to the row's page."""
+def rows_drawer(grid: Grid, columns: Sequence[tuple[Column, Cell]], actions: Sequence[Action], *, selectable: bool) -> Callable[[Sequence[Row]], Markup]:
+    """A function that draws the ``<tr>`` of a page: the checkbox, the cells ("link" leads to the row's page), the menu of ``actions``."""
+    key, noun, name_of, row_url = escape(grid.key), escape(grid.noun), grid.label_key, grid.row_url
     plan = [
-        (column, column.key, cell, "<td>" if column.align == "start" else f'<td class="text-{column.align}">', column.cell == "link" and row_url)
+        (column, column.key, cell, "<td>" if column.align == "start" else f'<td class="text-{column.align}">', row_url if column.cell == "link" else None)
         for column, cell in columns
     ]
+    buttons = [
+        (action.visible, f'<button name="row_action" value="{escape(action.key)}:', f'"{' class="text-danger"' if action.danger else ""}>{escape(action.label)}</button>')
+        for action in actions
+    ]
 
-    def draw(row: Row) -> Markup:
+    def draw(rows: Sequence[Row]) -> Markup:
         parts: list[str] = []
-        for column, key, cell, opening, url in plan:
-            content = escape(cell(row[key], row, column))
-            parts.append(f'{opening}<a href="{escape(url(row))}" data-open>{content}</a></td>' if url else f"{opening}{content}</td>")
+        add = parts.append
+        for row in rows:
+            pk, name = escape(row["pk"]), escape(row[name_of])
+            add(f'<tr id="{key}-{pk}" data-row tabindex="-1">')
+            if selectable:
+                add(f'<td class="col-check"><input class="form-check-input" type="checkbox" name="ids" value="{pk}" aria-label="Select {noun} {name}"></td>')
+            for column, value_key, cell, opening, url in plan:
+                content = cell(row[value_key], row, column)
+                safe = content if type(content) is Markup else escape(content)
+                add(opening)
+                add(f'<a href="{escape(url(row))}" data-open>{safe}</a>' if url else safe)
+                add("</td>")
+            if buttons:
+                add(f'<td class="col-menu"><details class="pop" data-pop><summary aria-label="Actions for {noun} {name}">⋯</summary><div class="pop-sheet">')
+                parts += [f"{first}{pk}{rest}" for visible, first, rest in buttons if visible is None or visible(row)]
+                add("</div></details></td>")
+            add("</tr>\n")
         return Markup("".join(parts))  # noqa: S704 - every part is escaped above
 
     return draw

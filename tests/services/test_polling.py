@@ -296,9 +296,7 @@ def test_import_by_range_and_status_takes_only_those(account, market):
     market.post("seed", region="GB", orders=60)
     wanted = {order["id"] for order in market.get("orders", shop="GB", status="IN_TRANSIT")["orders"]}
     now = shop_time(market)
-    run = carry_out(
-        polling.request_import(account.id, status="IN_TRANSIT", start=now - timedelta(days=5), end=now, started_by="operator@example.test").run_id
-    )
+    run = carry_out(polling.request_import(account.id, status="IN_TRANSIT", start=now - timedelta(days=5), end=now, started_by="operator@example.test").run_id)
     assert run.state == "succeeded", run.message
     assert numbers() == wanted
     assert set(db.session.scalars(select(Order.state))) == {"review"}

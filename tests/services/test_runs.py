@@ -294,3 +294,13 @@ def test_every_kind_has_a_body_and_every_queue_a_worker(app) -> None:
     assert {kind.queue for kind in kinds.KINDS.values()} <= set(kinds.QUEUES)
     assert worker.run_forever.__defaults__ is not None
     assert worker.run_forever.__defaults__[0] == kinds.QUEUES
+
+
+def test_scheduled_runs_that_found_nothing_are_forgotten_and_those_that_did_something_stay(app, body, work_off) -> None:
+    idle = body(lambda ctx: ctx.finish("Nothing new.", stored=0))
+    busy = body(lambda ctx: ctx.finish("3 orders stored.", stored=3))
+    quiet, useful = runs.submit(idle, started_by="scheduler").run_id, runs.submit(busy, started_by="scheduler").run_id
+    by_hand = runs.submit(idle, started_by="operator@example.test").run_id
+    work_off()
+    assert sweeper.forget_quiet(timedelta(0)) == 1
+    assert [db.session.get(JobRun, run_id, populate_existing=True) is None for run_id in (quiet, useful, by_hand)] == [True, False, False]

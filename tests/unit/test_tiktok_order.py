@@ -147,7 +147,9 @@ def test_deadlines_are_tiktoks_own_fields_and_never_computed():
     assert read_order(order(status="DELIVERED")).cancel_by_at is None
 
 
-@pytest.mark.parametrize(("name", "phone", "hidden"), [("Ann Example", "(+44)7700900123", False), ("A** E******", "(+44)77*****123", True), ("Ann", "***", True)])
+@pytest.mark.parametrize(
+    ("name", "phone", "hidden"), [("Ann Example", "(+44)7700900123", False), ("A** E******", "(+44)77*****123", True), ("Ann", "***", True)]
+)
 def test_masked_addresses_are_recognised(name, phone, hidden):
     payload = order()
     payload["recipient_address"] |= {"name": name, "phone_number": phone}
@@ -180,7 +182,9 @@ def test_long_texts_are_cut_and_nul_is_dropped_but_emoji_stays():
 
 def test_a_buyers_cancel_request_and_who_cancelled_are_read():
     assert read_order(order(is_buyer_request_cancel=True)).cancel_requested
-    snapshot = read_order(order(status="CANCELLED", is_buyer_request_cancel=True, cancel_reason="changed mind", cancellation_initiator="BUYER", cancel_time=1767300000))
+    snapshot = read_order(
+        order(status="CANCELLED", is_buyer_request_cancel=True, cancel_reason="changed mind", cancellation_initiator="BUYER", cancel_time=1767300000)
+    )
     assert (snapshot.cancel_requested, snapshot.cancel_reason, snapshot.cancelled_by, snapshot.cancelled_at) == (False, "changed mind", "BUYER", at(1767300000))
 
 

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-21 19:30:35.858776
+Create Date: 2026-11-21 20:11:38.857845
 
 """
 from alembic import op
@@ -306,6 +306,7 @@ def upgrade():
     sa.Column('checkpoint', sa.Text(), nullable=False),
     sa.Column('result', sa.Text(), nullable=False),
     sa.Column('cancel_asked', sa.Boolean(), nullable=False),
+    sa.Column('quiet', sa.Boolean(), nullable=False),
     sa.Column('fence', sa.Integer(), nullable=False),
     sa.Column('takes', sa.Integer(), nullable=False),
     sa.Column('lease_until', sa.DateTime(timezone=True), nullable=True),

@@ -339,9 +339,7 @@ def _upsert_orders(dialect: Any) -> Any:
     clear_before = and_(table.c.has_address, ~table.c.address_masked)
     values["has_address"] = or_(table.c.has_address, new.has_address)
     values["address_masked"] = case((or_(clear_now, clear_before), False), else_=or_(table.c.address_masked, new.address_masked))
-    return statement.on_conflict_do_update(
-        index_elements=["account_id", "number"], set_=values, where=table.c.remote_updated_at <= new.remote_updated_at
-    )
+    return statement.on_conflict_do_update(index_elements=["account_id", "number"], set_=values, where=table.c.remote_updated_at <= new.remote_updated_at)
 
 
 @cache
@@ -368,9 +366,7 @@ def _add_tokens(dialect: Any) -> Any:
 def _written(session: Session, account_id: int, writing: Sequence[Received]) -> dict[str, Any]:
     """The rows that now hold this version; one that another writer has overtaken is not among them."""
     digests = {one.snapshot.number: one.digest for one in writing}
-    rows = session.execute(
-        select(Order.id, Order.number, Order.digest, Order.created_at).where(Order.account_id == account_id, Order.number.in_(digests))
-    )
+    rows = session.execute(select(Order.id, Order.number, Order.digest, Order.created_at).where(Order.account_id == account_id, Order.number.in_(digests)))
     return {row.number: row for row in rows if row.digest == digests[row.number]}
 
 
@@ -489,9 +485,7 @@ def _carry_address(session: Session, order: Order, snapshot: OrderSnapshot, held
     return True
 
 
-def _reserve(
-    session: Session, account_id: int, written: Sequence[Received], ids: dict[str, Any], fresh: set[int], states: dict[int, str]
-) -> None:
+def _reserve(session: Session, account_id: int, written: Sequence[Received], ids: dict[str, Any], fresh: set[int], states: dict[int, str]) -> None:
     wanted: dict[int, dict[str, int]] = {}
     reasons: dict[int, str] = {}
     for one in written:
@@ -510,9 +504,7 @@ def _why_released(status: str, present: str) -> str:
     return "created" if present == CREATED else "shipped" if tiktok.is_shipped(status) else "changed"
 
 
-def _record_imports(
-    session: Session, rules: Rules, written: Sequence[Received], fresh: dict[str, int], states: dict[int, str], now: datetime
-) -> None:
+def _record_imports(session: Session, rules: Rules, written: Sequence[Received], fresh: dict[str, int], states: dict[int, str], now: datetime) -> None:
     """One event per new order, in one statement."""
     actor, run_id = events.actor_now.get(), events.run_now.get()
     rows = [

@@ -230,7 +230,7 @@ def read_windows(
     run: Run, client: TikTokClient, rules: Rules, field: str, filters: Mapping[str, Any], outcome: Outcome, *, threads: int, park: Callable[[BadRecord], None]
 ) -> bool:
     """Read and store every window of the run's check-point that is not done; False when the run was cancelled on the way."""
-    reading = windows.Reading(client, run.checkpoint["windows"], field, filters, intake.read_page)
+    reading = windows.Reading(client, run.checkpoint["windows"], field, filters)
     total = 0
     with reading.pages(threads) as pages:
         for page in pages:
@@ -240,7 +240,7 @@ def read_windows(
                 continue
             total += page.total or 0
             reading.mark_stored(page)
-            outcome.add(intake.store(rules, page.content, park=park, also=lambda session: run.save_checkpoint(session, windows=reading.position())))
+            outcome.add(intake.store_page(rules, page.orders, park=park, also=lambda session: run.save_checkpoint(session, windows=reading.position())))
             run.progress(outcome.read, max(outcome.read, total), "Reading orders")
     return not run.cancelled
 

@@ -42,9 +42,7 @@ class Refresher:
         ids = [int(ref) for ref in refs if ref.isdigit()]
         self._numbers: dict[str, str] = {}
         for first in range(0, len(ids), _BATCH):
-            rows = db.session.execute(
-                select(Order.id, Order.number).where(Order.account_id == account_id, Order.id.in_(ids[first : first + _BATCH]))
-            )
+            rows = db.session.execute(select(Order.id, Order.number).where(Order.account_id == account_id, Order.id.in_(ids[first : first + _BATCH])))
             self._numbers |= {str(row.id): row.number for row in rows}
         self._account_id = account_id
         self._reader = polling.ById(account_id, list(self._numbers.values()), intake.WEBHOOK)
@@ -118,9 +116,7 @@ def _clean(account_id: int, numbers: list[str], since: object) -> None:
 
 def _settle(session: Session, account_id: int, numbers: set[str], since: object) -> None:
     waiting = session.scalars(
-        select(WebhookDelivery).where(
-            WebhookDelivery.account_id == account_id, WebhookDelivery.outcome == WAITING, WebhookDelivery.received_at <= since
-        )
+        select(WebhookDelivery).where(WebhookDelivery.account_id == account_id, WebhookDelivery.outcome == WAITING, WebhookDelivery.received_at <= since)
     ).all()
     for delivery in waiting:
         if set(delivery.data.get("order_ids", ())) <= numbers:

@@ -91,9 +91,7 @@ def _row(order_id: int, account_id: int, sku: str, quantity: int, now: datetime)
 def _mapped(session: Session, account_id: int, skus: set[str]) -> dict[str, str]:
     if not skus:
         return {}
-    rows = session.execute(
-        select(SkuMapping.seller_sku, SkuMapping.magento_sku).where(SkuMapping.account_id == account_id, SkuMapping.seller_sku.in_(skus))
-    )
+    rows = session.execute(select(SkuMapping.seller_sku, SkuMapping.magento_sku).where(SkuMapping.account_id == account_id, SkuMapping.seller_sku.in_(skus)))
     return {row.seller_sku: row.magento_sku for row in rows}
 
 

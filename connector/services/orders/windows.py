@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -46,7 +46,7 @@ class Fetched:
     """One page of one window; with it stored, everything of the window before ``reached`` is."""
 
     window: Window
-    content: Any  #: what ``prepare`` made of the orders
+    orders: list[dict[str, Any]]
     reached: int
     last: bool
     total: int | None  #: of the window, on its first page
@@ -60,18 +60,10 @@ def split(start: int, end: int, count: int) -> list[dict[str, Any]]:
 
 
 class Reading:
-    """The windows of one import, shared by its threads. ``field`` is ``update_time`` or ``create_time``, ``filters`` are TikTok's; ``prepare`` is run
-    on each page's orders by the thread that read them, so that the writer only writes."""
+    """The windows of one import, shared by its threads. ``field`` is ``update_time`` or ``create_time``, ``filters`` are TikTok's."""
 
-    def __init__(
-        self,
-        client: TikTokClient,
-        position: Sequence[Mapping[str, Any]],
-        field: str,
-        filters: Mapping[str, Any],
-        prepare: Callable[[list[dict[str, Any]]], Any],
-    ) -> None:
-        self._client, self._field, self._filters, self._prepare = client, field, dict(filters), prepare
+    def __init__(self, client: TikTokClient, position: Sequence[Mapping[str, Any]], field: str, filters: Mapping[str, Any]) -> None:
+        self._client, self._field, self._filters = client, field, dict(filters)
         self._lock = threading.Lock()
         self._windows = [Window(**part, read=part["stored"]) for part in position]
         self._pages: queue.Queue[Fetched | BaseException] = queue.Queue(maxsize=2)
@@ -188,7 +180,7 @@ class Reading:
             with self._lock:
                 window.read = reached
                 window.left = max(0, (expected or 0) - len(seen)) if token else 0
-            self._hand_over(Fetched(window, self._prepare(page.items), reached, token is None and not short, page.total_count if opening else None))
+            self._hand_over(Fetched(window, page.items, reached, token is None and not short, page.total_count if opening else None))
             if short:
                 repeated, begin = True, first
             elif token is None:
