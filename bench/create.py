@@ -153,7 +153,13 @@ def _write(client: MagentoClient, sku: str, number: str) -> int:
     money = {key: line[key] for key in ("price", "base_price", "row_total", "base_row_total")}
     header = {key: order[key] for key in ("subtotal", "base_subtotal", "grand_total", "base_grand_total", "shipping_amount", "base_shipping_amount")}
     client.correct_order(
-        {"entity_id": order["entity_id"], "increment_id": order["increment_id"], "ext_order_id": number[:32], **header, "items": [{"item_id": line["item_id"], **money}]},
+        {
+            "entity_id": order["entity_id"],
+            "increment_id": order["increment_id"],
+            "ext_order_id": number[:32],
+            **header,
+            "items": [{"item_id": line["item_id"], **money}],
+        },
         store="default",
     )
     client.order(entity_id)

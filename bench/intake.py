@@ -37,7 +37,7 @@ from connector.services.orders import intake, polling
 from connector.supervisor.valkey import EmbeddedValkey
 
 LATENCY_MS = 200
-ORDERS, NAIVE_ORDERS, ROUNDS = 2400, 200, 3
+ORDERS, NAIVE_ORDERS, ROUNDS = 4800, 300, 2
 
 
 class Watch:

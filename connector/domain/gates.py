@@ -208,9 +208,7 @@ def _hold(facts: Facts) -> Check:
     seen = {"hold_until": facts.hold_until.isoformat() if facts.hold_until else None, "now": facts.now.isoformat()}
     if facts.remote_status == tiktok_order.ON_HOLD:
         until = f" until {facts.hold_until:%H:%M} UTC" if facts.hold_until else ""
-        return Check(
-            name, False, f"The buyer may still cancel freely{until}.", seen, "It is created by itself when the hold has ended.", "order.on_hold", HELD
-        )
+        return Check(name, False, f"The buyer may still cancel freely{until}.", seen, "It is created by itself when the hold has ended.", "order.on_hold", HELD)
     return Check(name, True, "TikTok does not hold it.", seen)
 
 
@@ -262,7 +260,11 @@ def _available(facts: Facts) -> Check:
     name = "Products enabled and in stock"
     disabled, short = _unavailable(facts)
     seen = {
-        wanted.product.sku: {"enabled": wanted.product.enabled, "salable": None if wanted.product.salable is None else f"{wanted.product.salable:f}", "wanted": wanted.quantity}
+        wanted.product.sku: {
+            "enabled": wanted.product.enabled,
+            "salable": None if wanted.product.salable is None else f"{wanted.product.salable:f}",
+            "wanted": wanted.quantity,
+        }
         for wanted in facts.wanted
         if wanted.product
     }
@@ -288,7 +290,13 @@ def _address(facts: Facts) -> Check:
     seen = {"present": facts.has_address, "masked": facts.address_masked, "missing": list(facts.address_missing)}
     if not facts.has_address:
         return Check(
-            name, False, "TikTok sent no recipient address.", seen, "Sync the order's status; the address comes when the hold has ended.", "address.missing", FAILED
+            name,
+            False,
+            "TikTok sent no recipient address.",
+            seen,
+            "Sync the order's status; the address comes when the hold has ended.",
+            "address.missing",
+            FAILED,
         )
     if facts.address_missing:
         return Check(
@@ -304,7 +312,13 @@ def _customer(facts: Facts) -> Check:
     seen = {"mode": facts.policy.customer_mode if facts.policy else "guest", "used": mode, "buyer_id": facts.buyer_id}
     if facts.policy is not None and facts.policy.customer_mode == "same" and not facts.policy.same_customer_id:
         return Check(
-            name, False, "The policy uses one fixed customer but names none.", seen, "Enter the Magento customer ID in the order policy.", "customer.none", FAILED
+            name,
+            False,
+            "The policy uses one fixed customer but names none.",
+            seen,
+            "Enter the Magento customer ID in the order policy.",
+            "customer.none",
+            FAILED,
         )
     return Check(name, True, why, seen)
 
@@ -384,7 +398,7 @@ def _customer_mode(facts: Facts) -> tuple[str, str]:
 
 
 def _names(values: Sequence[str], last: str = "and") -> str:
-    """"A", "A and B", "A, B and 3 more"."""
+    """ "A", "A and B", "A, B and 3 more"."""
     shown = list(dict.fromkeys(values))
     if len(shown) > 3:
         return f"{', '.join(shown[:2])} {last} {len(shown) - 2} more"

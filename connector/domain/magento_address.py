@@ -104,7 +104,9 @@ def _text(value: object) -> str:
 def _clean(value: object) -> str:
     """Without masking, without characters beyond Magento's three-byte text, without what only joined them."""
     text = _text(value).replace("*", " ")
-    kept = "".join(char for char in text if ord(char) <= 0xFFFF and unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co") and char not in "\ufe0e\ufe0f\u20e3")
+    kept = "".join(
+        char for char in text if ord(char) <= 0xFFFF and unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co") and char not in "\ufe0e\ufe0f\u20e3"
+    )
     return " ".join(kept.split())[:255]
 
 
@@ -131,7 +133,12 @@ def _level(levels: Sequence[Mapping[str, Any]], chosen: Any) -> str:
 def _city(address: Mapping[str, Any], levels: Sequence[Mapping[str, Any]]) -> str:
     """The deepest level that is called a city, else ``post_town``, else the deepest level; in letters only, as newer Magento wants it."""
     city = _level(levels, lambda level: _text(level.get("address_level_name")).casefold() in ("city", "town", "municipality"))
-    city = city or _clean(address.get("post_town")) or _level(levels, lambda level: level.get("address_level") not in ("L0", None)) or _level(levels, lambda _: True)
+    city = (
+        city
+        or _clean(address.get("post_town"))
+        or _level(levels, lambda level: level.get("address_level") not in ("L0", None))
+        or _level(levels, lambda _: True)
+    )
     return " ".join(_CITY.sub(" ", city).split())
 
 

@@ -184,11 +184,14 @@ def _parity(units: Sequence[Unit], charges: Charges, open_only: bool) -> Parity:
     for unit in units:
         if unit.sale_price is not None and unit.sale_price != unit.price - unit.seller_discount - unit.platform_discount:
             off = unit.sale_price - (unit.price - unit.seller_discount - unit.platform_discount)
-            return wrong(off, f"Line {unit.line_id} ({unit.sku}) sells at {unit.sale_price} {money}, but its price less its discounts is {unit.sale_price - off}.")
+            return wrong(
+                off, f"Line {unit.line_id} ({unit.sku}) sells at {unit.sale_price} {money}, but its price less its discounts is {unit.sale_price - off}."
+            )
     net = lines - seller - platform
     if charges.sub_total is not None and charges.sub_total != net:
         return wrong(
-            charges.sub_total - net, f"The lines add up to {net} {money}, but TikTok's sub total is {charges.sub_total}: a difference of {charges.sub_total - net}."
+            charges.sub_total - net,
+            f"The lines add up to {net} {money}, but TikTok's sub total is {charges.sub_total}: a difference of {charges.sub_total - net}.",
         )
     if charges.original_shipping_fee is not None:
         shipping = charges.original_shipping_fee - charges.shipping_seller_discount - charges.shipping_platform_discount
@@ -204,7 +207,9 @@ def _parity(units: Sequence[Unit], charges: Charges, open_only: bool) -> Parity:
     if charges.tax and without_tax == charges.total:
         return Parity(True, ZERO, f"The amounts add up to {charges.total} {money}; tax of {charges.tax} is inside the prices.", True, shown, open_only)
     difference = charges.total - without_tax - charges.tax
-    return wrong(difference, f"The amounts add up to {charges.total - difference} {money}, but TikTok's total is {charges.total}: a difference of {difference}.")
+    return wrong(
+        difference, f"The amounts add up to {charges.total - difference} {money}, but TikTok's total is {charges.total}: a difference of {difference}."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

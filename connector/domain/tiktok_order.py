@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from connector.core.errors import DomainError
@@ -330,16 +331,27 @@ def _money(source: Mapping[str, Any], field: str, where: str, missing: Decimal |
         if missing is None:
             raise BadOrder(where + field, "is missing")
         return missing
-    if isinstance(value, float | bool):
-        raise BadOrder(where + field, f"is {value!r}, not an exact amount")
     try:
-        amount = Decimal(value)
+        return _amount(value) if isinstance(value, str) else _whole(value)
     except (InvalidOperation, TypeError, ValueError):
-        raise BadOrder(where + field, f"is {value!r}, not an amount") from None
+        raise BadOrder(where + field, f"is {value!r}, not an exact amount with up to four decimals") from None
+
+
+@lru_cache(maxsize=8192)
+def _amount(text: str) -> Decimal:
+    """The same few prices come again and again."""
+    amount = Decimal(text)
     exponent = amount.as_tuple().exponent
     if not isinstance(exponent, int) or exponent < -4 or abs(amount) >= _LARGEST:
-        raise BadOrder(where + field, f"is {value!r}, which is not an amount with up to four decimals")
+        raise ValueError(text)
     return amount
+
+
+def _whole(value: Any) -> Decimal:
+    """A number that JSON gave as an integer; a binary float is never money."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(value)
+    return _amount(str(value))
 
 
 def _time(source: Mapping[str, Any], field: str) -> datetime | None:

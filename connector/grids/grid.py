@@ -127,7 +127,7 @@ class Empty:
     endpoint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Grid:
     """One grid. ``where(scope)`` gives the clauses that bound what this person may see; everything else adds to them.
 

@@ -266,7 +266,6 @@ def orders_grid(reject_form: type[Any]) -> Grid:
         always={"raw_status": Order.remote_status, "raw_state": Order.state},
         row_label="number",
         row_url=lambda row: f"/orders/{row['pk']}",
-        cells="orders/_cells.html",
         events=("orders:changed",),
         empty=Empty("No orders yet", "Orders appear here within a minute of the first import.", "Import orders", "orders.import_form"),
     )  # fmt: skip

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 from zoneinfo import ZoneInfo
 
 from connector.grids.filters import Args, Options
 from connector.grids.grid import PAGE_SIZES, Column, Grid
 
 UTC_ZONE = ZoneInfo("UTC")
+
+#: A page names the same few dozen words in every one of its links.
+_quoted = lru_cache(maxsize=4096)(quote_plus)
+
+
+def _encoded(pairs: Sequence[tuple[str, str]]) -> str:
+    return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs])
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,22 @@ class GridState:
 
     def params(self, *, paging: bool = True, columns: bool = False) -> list[tuple[str, str]]:
         """The state as query parameters, defaults left out (``columns`` names them even so), always in the same order."""
+        return [*(self._named if columns else self._pairs), *(self._paging if paging else ())]
+
+    @cached_property
+    def _pairs(self) -> list[tuple[str, str]]:
+        return self._params(self.columns_chosen)
+
+    @cached_property
+    def _named(self) -> list[tuple[str, str]]:
+        return self._params(True)
+
+    @cached_property
+    def _paging(self) -> list[tuple[str, str]]:
+        pairs = [("page", str(self.page))] if self.page > 1 else []
+        return pairs + [(name, value) for name, value in (("after", self.after), ("before", self.before)) if value]
+
+    def _params(self, columns: bool) -> list[tuple[str, str]]:
         pairs: list[tuple[str, str]] = []
         if self.grid.tabs and self.tab != self.grid.tabs[0].key:
             pairs.append(("tab", self.tab))
@@ -113,37 +137,35 @@ class GridState:
             pairs.append(("sort", self.sort))
         if self.per_page != self.grid.per_page:
             pairs.append(("per_page", str(self.per_page)))
-        if self.columns_chosen or columns:
+        if columns:
             pairs.append(("cols", ",".join(self.columns)))
-        if paging:
-            pairs += [("page", str(self.page))] if self.page > 1 else []
-            pairs += [(name, value) for name, value in (("after", self.after), ("before", self.before)) if value]
         return pairs
 
     def url(self, *, drop: Sequence[str | tuple[str, str]] = (), path: str | None = None, **changes: Any) -> str:
         """This state's address with changes: ``url(sort="-placed_at")``, ``url(drop=("q",))``. Any change begins at page 1 again."""
         paging = not changes and not drop
         pairs = [(name, value) for name, value in self.params(paging=paging) if name not in changes]
-        pairs = [(name, value) for name, value in pairs if name not in drop and (name, value) not in drop]
+        if drop:
+            pairs = [(name, value) for name, value in pairs if name not in drop and (name, value) not in drop]
         pairs += [(name, str(value)) for name, value in changes.items() if value not in (None, "")]
-        query = urlencode(pairs)
+        query = _encoded(pairs)
         target = self.path if path is None else path
         return f"{target}?{query}" if query else target
 
     @property
     def query(self) -> str:
         """The query string without the page."""
-        return urlencode(self.params(paging=False))
+        return _encoded(self.params(paging=False))
 
     @property
     def full_query(self) -> str:
         """The query string as it is: what a bulk action posts ("all matching") and returns to."""
-        return urlencode(self.params())
+        return _encoded(self.params())
 
     @property
     def view_query(self) -> str:
         """What a saved view keeps: filters, search, sort, page size and the columns by name."""
-        return urlencode(self.params(paging=False, columns=True))
+        return _encoded(self.params(paging=False, columns=True))
 
     def sort_url(self, column: Column) -> str:
         up = self.sort_key != column.key or self.descending
@@ -166,7 +188,7 @@ class GridState:
     @property
     def clear_url(self) -> str:
         keep = [(name, value) for name, value in self.params(paging=False) if name in ("sort", "per_page", "cols")]
-        return f"{self.path}?{urlencode(keep)}" if keep else self.path
+        return f"{self.path}?{_encoded(keep)}" if keep else self.path
 
     def shown(self, name: str) -> str:
         """What stands in a single filter input."""

@@ -36,7 +36,8 @@ _NAMED = re.compile(r"order|package|cancel|return|aftersale|tracking|document")
 def mask(text: str, *, operation: str = "", system: str = "") -> str:
     """The text without secrets and buyer data."""
     pattern = _WITH_NAME if system == "tiktok" and _NAMED.search(operation) else _ANYWHERE
-    return _EMAIL.sub("***", pattern.sub(r'\1"***"', text))
+    masked = pattern.sub(r'\1"***"', text)
+    return _EMAIL.sub("***", masked) if "@" in masked else masked
 
 
 def is_read(system: str, operation: str, method: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from html import escape as plain_escape
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -34,7 +35,7 @@ def text(value: Any, row: Row, column: Column) -> Any:
 
 
 def mono(value: Any, row: Row, column: Column) -> Any:
-    return "" if value is None else Markup(f"<code>{escape(value)}</code>")  # noqa: S704 - escaped
+    return "" if value is None else Markup("<code>" + plain_escape(str(value)) + "</code>")  # noqa: S704 - escaped
 
 
 def number(value: Any, row: Row, column: Column) -> str:
@@ -101,8 +102,9 @@ def rows_drawer(grid: Grid, columns: Sequence[tuple[Column, Cell]], actions: Seq
         (column, column.key, cell, "<td>" if column.align == "start" else f'<td class="text-{column.align}">', row_url if column.cell == "link" else None)
         for column, cell in columns
     ]
+    danger = ' class="text-danger"'
     buttons = [
-        (action.visible, f'<button name="row_action" value="{escape(action.key)}:', f'"{' class="text-danger"' if action.danger else ""}>{escape(action.label)}</button>')
+        (action.visible, f'<button name="row_action" value="{escape(action.key)}:', f'"{danger if action.danger else ""}>{escape(action.label)}</button>')
         for action in actions
     ]
 
@@ -110,15 +112,16 @@ def rows_drawer(grid: Grid, columns: Sequence[tuple[Column, Cell]], actions: Seq
         parts: list[str] = []
         add = parts.append
         for row in rows:
-            pk, name = escape(row["pk"]), escape(row[name_of])
+            pk, name = plain_escape(str(row["pk"])), plain_escape(str(row[name_of]))
             add(f'<tr id="{key}-{pk}" data-row tabindex="-1">')
             if selectable:
                 add(f'<td class="col-check"><input class="form-check-input" type="checkbox" name="ids" value="{pk}" aria-label="Select {noun} {name}"></td>')
             for column, value_key, cell, opening, url in plan:
                 content = cell(row[value_key], row, column)
-                safe = content if type(content) is Markup else escape(content)
+                # html.escape gives a plain str in half the time of markupsafe's, and most cells are plain text
+                safe = content if type(content) is Markup else plain_escape(content) if type(content) is str else escape(content)
                 add(opening)
-                add(f'<a href="{escape(url(row))}" data-open>{safe}</a>' if url else safe)
+                add(f'<a href="{plain_escape(url(row))}" data-open>{safe}</a>' if url else safe)
                 add("</td>")
             if buttons:
                 add(f'<td class="col-menu"><details class="pop" data-pop><summary aria-label="Actions for {noun} {name}">⋯</summary><div class="pop-sheet">')

@@ -42,9 +42,10 @@ def _zone(name: str) -> ZoneInfo:
 
 def user_zone() -> ZoneInfo:
     """The signed-in user's time zone, else UTC."""
-    if "zone" not in g:
-        g.zone = _zone(current_user.time_zone if current_user and current_user.is_authenticated else "UTC")
-    zone: ZoneInfo = g.zone
+    kept = g._get_current_object()  # looked up once: a page asks for every instant it shows
+    zone: ZoneInfo | None = kept.get("zone")
+    if zone is None:
+        zone = kept.zone = _zone(current_user.time_zone if current_user and current_user.is_authenticated else "UTC")
     return zone
 
 

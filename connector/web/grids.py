@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
 from flask import Blueprint, Response, abort, current_app, make_response, render_template, request, stream_with_context, url_for
 from flask_login import current_user
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from sqlalchemy import or_, select
 from werkzeug.datastructures import MultiDict
 
@@ -23,7 +23,7 @@ from connector.grids.query import Page, allowed_ids, matching_ids, run
 from connector.grids.state import GridState
 from connector.models.grid import GridPreference, SavedView
 from connector.web.auth import can, requires
-from connector.web.cells import CELLS, cells_drawer
+from connector.web.cells import CELLS, Cell, rows_drawer
 from connector.web.filters import user_zone
 from connector.web.htmx import go_to, is_htmx, toast, wants_partial
 
@@ -32,10 +32,11 @@ Scope = Callable[[], Any]
 
 @dataclass(frozen=True)
 class MountedGrid:
-    """Where a grid lives, for saved views and column choice."""
+    """Where a grid lives, for saved views and column choice, and what its blueprint draws its cells with."""
 
     grid: Grid
     endpoint: str
+    cells: Mapping[str, Cell]
 
 
 def mounted() -> dict[str, MountedGrid]:
@@ -53,8 +54,12 @@ def grid_routes(
     context: Callable[[], dict[str, Any]] = dict,
     rule: str = "/",
     name: str = "index",
+    cells: Mapping[str, Cell] | None = None,
 ) -> None:
-    """Add ``<bp>.<name>``, and ``bulk`` and ``export`` beside it (``<name>_bulk``, ``<name>_export`` unless the name is "index")."""
+    """Add ``<bp>.<name>``, and ``bulk`` and ``export`` beside it (``<name>_bulk``, ``<name>_export`` unless the name is "index").
+
+    ``cells`` are cells of the grid's own, by name.
+    """
     prefix = "" if name == "index" else f"{name}_"
 
     @requires(grid.permission)
@@ -72,11 +77,11 @@ def grid_routes(
     bp.add_url_rule(rule, name, index, methods=["GET"])
     bp.add_url_rule(rule.rstrip("/") + "/bulk", f"{prefix}bulk", bulk, methods=["POST"])
     bp.add_url_rule(rule.rstrip("/") + "/export.csv", f"{prefix}export", export, methods=["GET"])
-    bp.record(lambda setup: _mount(setup, grid, f"{bp.name}.{name}"))
+    bp.record(lambda setup: _mount(setup, MountedGrid(grid, f"{bp.name}.{name}", cells or {})))
 
 
-def _mount(setup: Any, grid: Grid, endpoint: str) -> None:
-    setup.app.extensions.setdefault("connector.grids", {})[grid.key] = MountedGrid(grid, endpoint)
+def _mount(setup: Any, found: MountedGrid) -> None:
+    setup.app.extensions.setdefault("connector.grids", {})[found.grid.key] = found
 
 
 def render_grid(template: str, grid: Grid, state: GridState, *, scope: Any = None, context: Callable[[], dict[str, Any]] = dict) -> Response:
@@ -98,14 +103,18 @@ def grid_context(grid: Grid, state: GridState, page: Page) -> dict[str, Any]:
     allowed = [action for action in grid.actions if can(action.permission)]
     views = _views(grid)
     columns = [(column, _cell(grid, column.cell)) for column in state.visible]
+    bulk_actions, row_actions = [action for action in allowed if action.bulk], [action for action in allowed if action.row]
     parts = {
         "grid": grid,
         "state": state,
         "page": page,
-        "columns": columns,
-        "draw_cells": cells_drawer(columns, grid.row_url),
-        "bulk_actions": [action for action in allowed if action.bulk],
-        "row_actions": [action for action in allowed if action.row],
+        "swap": _swapper(grid),
+        "pinned_filters": _filters(grid, state, pinned=True),
+        "panel_filters": _filters(grid, state, pinned=False),
+        "column_boxes": _column_boxes(grid, state),
+        "draw_rows": rows_drawer(grid, columns, row_actions, selectable=bool(bulk_actions)),
+        "bulk_actions": bulk_actions,
+        "row_actions": row_actions,
         "bulk_url": url_for(f"{prefix}bulk", **(request.view_args or {})),
         "export_url": state.url(path=url_for(f"{prefix}export", **(request.view_args or {}))),
         "page_sizes": PAGE_SIZES,
@@ -117,8 +126,55 @@ def grid_context(grid: Grid, state: GridState, page: Page) -> dict[str, Any]:
     return {"grid": grid, "state": state, "page": page, "draw_grid": lambda: Markup(body.render(parts))}  # noqa: S704 - a template's own output
 
 
+def _swapper(grid: Grid) -> Callable[[str], Markup]:
+    """The attributes of a link that swaps the grid; without JavaScript it is a plain link."""
+    rest = f'hx-target="#{escape(grid.key)}-grid" hx-swap="outerMorph" hx-push-url="true"'
+
+    def swap(url: str) -> Markup:
+        safe = escape(url)
+        return Markup(f'href="{safe}" hx-get="{safe}" {rest}')  # noqa: S704 - escaped
+
+    return swap
+
+
+def _fragment(key: tuple[Any, ...], draw: Callable[[], Markup]) -> Markup:
+    """What depends on nothing but ``key`` is drawn once in a process."""
+    known: dict[tuple[Any, ...], Markup] = current_app.extensions.setdefault("connector.fragments", {})
+    if key not in known or current_app.debug:
+        if len(known) > 500:
+            known.clear()
+        known[key] = draw()
+    return known[key]
+
+
+def _filters(grid: Grid, state: GridState, *, pinned: bool) -> Markup:
+    """The filters' inputs. While nothing is filled in they are the same for everybody, and they are half of what the page's template would do."""
+    shown = [each for each in grid.filters if each.pinned is pinned]
+
+    def draw() -> Markup:
+        kinds = current_app.jinja_env.get_template("components/filters.html").module
+        return Markup().join(getattr(kinds, each.kind)(each, state, grid.key) for each in shown)
+
+    if any(state.raw[name] for each in shown for name in each.names):
+        return draw()
+    return _fragment(("filters", grid.key, pinned, *(tuple(state.options[each.key]) for each in shown)), draw)
+
+
+def _column_boxes(grid: Grid, state: GridState) -> Markup:
+    box = Markup(
+        '<label class="form-check"><input class="form-check-input" type="checkbox" name="columns" value="{}"{}><span class="form-check-label">{}</span></label>'
+    )
+    checked = Markup(" checked")
+    return _fragment(
+        ("columns", grid.key, state.columns),
+        lambda: Markup().join(box.format(each.key, checked if each.key in state.columns else "", each.label) for each in grid.columns),
+    )
+
+
 def _cell(grid: Grid, name: str) -> Any:
-    """What draws a cell: a macro of the grid's own template, else one of the shared cells."""
+    """What draws a cell: the blueprint's function, a macro of the grid's own template, else one of the shared cells."""
+    if (given := mounted()[grid.key].cells.get(name)) is not None:
+        return given
     own = getattr(current_app.jinja_env.get_template(grid.cells).module, name, None) if grid.cells else None
     if own is None and name not in CELLS:
         raise LookupError(f"grid {grid.key} asks for a cell {name!r} that nothing defines")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from flask import current_app, request, url_for
+from flask_login import current_user
 
 from connector.web.auth import can
 
@@ -46,8 +47,18 @@ class Item(NamedTuple):
 
 def menu() -> list[tuple[str, list[Item]]]:
     """(group, entries) for the present user."""
+    role = current_user.role if current_user.is_authenticated else ""
+    known: dict[tuple[str, ...], list[tuple[str, list[Item]]]] = current_app.extensions.setdefault("connector.menus", {})
+    key = (role, request.endpoint or "", request.script_root)
+    if key not in known:
+        known[key] = _menu()
+    return known[key]
+
+
+def _menu() -> list[tuple[str, list[Item]]]:
+    """It depends on the role and the page alone, so each is put together once."""
     groups: dict[str, list[Item]] = {}
-    area = (request.blueprint or "") if request else ""
+    area = request.blueprint or ""
     for entry in ENTRIES:
         if entry.endpoint in current_app.view_functions and can(entry.permission):
             own = entry.endpoint.split(".")[0]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, abort, current_app, g, request
 from flask_wtf import CSRFProtect
 
 csrf = CSRFProtect()
@@ -14,7 +15,27 @@ def init_app(app: Flask) -> None:
     # The token lives as long as the session: operators keep a page open all day.
     app.config.setdefault("WTF_CSRF_TIME_LIMIT", None)
     csrf.init_app(app)
+    app.before_request_funcs.setdefault(None, []).insert(0, _known_host)
     app.after_request(_headers)
+
+
+#: Asked by supervisors and load balancers under any name; they tell nothing about the merchant.
+PROBES = frozenset({"health.healthz", "health.readyz", "health.metrics"})
+
+
+def _known_host() -> None:
+    """Refuse a name that is not ours: a page of another site could point its own name at this address (DNS rebinding).
+
+    Ours are the host of ``PUBLIC_URL``, localhost, and plain IP addresses, which no DNS answer can lend to another site.
+    """
+    name = urlsplit(f"//{request.host}").hostname or ""
+    config = current_app.config.get("CONNECTOR")
+    if request.endpoint in PROBES or name == "localhost" or name.endswith(".localhost") or (config and name == urlsplit(config.public_url).hostname):
+        return
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        abort(421)
 
 
 def allow_form_to(url: str) -> None:

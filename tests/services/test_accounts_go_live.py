@@ -132,10 +132,15 @@ def test_a_production_account_goes_live_once_every_check_is_green(
     assert second.active is True  # the checklist guards the first one
 
 
-def test_a_sandbox_invoice_never_captures(live: Flask) -> None:
+def test_a_sandbox_invoice_that_captured_a_payment_turns_the_checklist_red(live: Flask) -> None:
     """A248"""
-    assert accounts.captures_payment(Account(environment="production")) is True
-    assert accounts.captures_payment(Account(environment="sandbox")) is False
+    account = accounts.create(Choice(title="Live", country="GB"), actor="tests")
+    practice = accounts.create(Choice(title="Practice", country="GB", environment="sandbox"), actor="tests")
+    for capture in ("false", "true"):
+        with unit_of_work() as session:
+            body = f'{{"capture": {capture}, "notify": false}}'
+            session.add(ApiCall(system="magento", operation="invoice", method="POST", url="http://x/", account_id=practice.id, request_body=body))
+        assert ("Payment capture off in tests" in red(accounts.go_live_checks(account))) is (capture == "true")
 
 
 def test_a_production_account_registers_its_webhooks_at_the_public_address(

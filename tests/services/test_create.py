@@ -133,7 +133,7 @@ def test_the_same_order_created_twice_at_once_becomes_one(app: Flask, market: Ma
         with app.app_context():
             try:
                 outcomes.append(create.create_one(order.id).outcome)
-            except Exception as error:  # noqa: BLE001 - the loser is told to come back
+            except Exception as error:  # the loser is told to come back
                 outcomes.append(getattr(error, "code", repr(error)))
 
     threads = [threading.Thread(target=one) for _ in range(4)]
@@ -258,6 +258,20 @@ def test_an_order_by_tiktoks_warehouse_takes_no_stock(market: Market, store: Sto
     assert store.reserved("MUG-01")["reservations"] == 0
 
 
+def test_a_free_sample_is_created_invoiced_and_costs_nothing(market: Market, store: Store, account: Account) -> None:
+    order = created(place(market, account, ("MUG-01", 1), kinds=["sample"]))
+    magento = in_store(order)
+    assert (magento["grand_total"], order.total, order.invoiced) == (0, 0, True)
+    assert magento["items"][0]["qty_invoiced"] == 1
+
+
+def test_a_virtual_bundle_takes_the_stock_of_what_is_in_it(market: Market, store: Store, account: Account) -> None:
+    order = created(place(market, account, ("MUG-01", 1), kinds=["bundle"]))
+    magento = in_store(order)
+    assert {item["sku"]: item["qty_ordered"] for item in magento["items"]} == {"MUG-01": 2}
+    assert magento["grand_total"] == order.total
+
+
 # --- what is refused ----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -267,6 +281,24 @@ def test_amounts_that_differ_by_a_cent_are_held_with_the_difference(market: Mark
     order = refused(order, "money.mismatch", "failed")
     assert "a difference of 0.01" in (order.failure_message or "")
     assert store.orders_of(order) == []
+
+
+def test_an_amount_that_is_no_number_is_held_too(market: Market, store: Store, account: Account) -> None:
+    order = place(market, account)
+    repay(order, small_order_fee="1,50")
+    assert "'1,50' is not an amount" in (refused(order, "money.mismatch", "failed").failure_message or "")
+
+
+def test_an_order_whose_buyer_asks_to_cancel_waits_and_leaves_one_trace(market: Market, store: Store, account: Account) -> None:
+    order = place(market, account)
+    with unit_of_work():
+        fresh(order).cancel_requested = True
+    for _ in range(2):
+        assert create.create_one(order.id).code == "order.cancel_requested"
+    waiting = fresh(order)
+    assert (waiting.state, waiting.failure_code) == ("ready", None)
+    assert waiting.retry_at is not None
+    assert len(db.session.scalars(select(Decision).where(Decision.subject_id == str(order.id))).all()) == 1
 
 
 def test_out_of_stock_is_skipped_unless_the_policy_creates_anyway(market: Market, store: Store, account: Account) -> None:

@@ -25,7 +25,12 @@ def orders(draw: st.DrawFn, max_lines: int = 30) -> tuple[list[Unit], Charges]:
         platform = draw(st.integers(0, int((price - seller) * 100)).map(lambda n: D(n) / 100))
         units.append(
             Unit(
-                str(number), draw(st.sampled_from("ABCDE")), price, seller, platform, draw(st.integers(0, 900).map(lambda n: D(n) / 100)) if per_line_tax else D(0),
+                str(number),
+                draw(st.sampled_from("ABCDE")),
+                price,
+                seller,
+                platform,
+                draw(st.integers(0, 900).map(lambda n: D(n) / 100)) if per_line_tax else D(0),
                 price - seller - platform,
             )  # fmt: skip
         )
@@ -90,7 +95,9 @@ def test_what_is_distributed_adds_up_again(total: int, weights: list[D], step: D
 
 
 def payment(**changes: str) -> Charges:
-    return Charges.of({"currency": "GBP", "sub_total": "34.00", "original_shipping_fee": "3.49", "shipping_fee": "3.49", "tax": "0", "total_amount": "37.49"} | changes)
+    return Charges.of(
+        {"currency": "GBP", "sub_total": "34.00", "original_shipping_fee": "3.49", "shipping_fee": "3.49", "tax": "0", "total_amount": "37.49"} | changes
+    )
 
 
 MUGS = [Unit(str(n), "MUG-GREEN", D("20.00"), D("2.00"), D("1.00"), D(0), D("17.00")) for n in (1, 2)]

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, abort, make_response, render_template, re
 from sqlalchemy import select
 from werkzeug.wrappers import Response as AnyResponse
 
+from connector.blueprints.orders.cells import ORDER_CELLS
 from connector.blueprints.orders.forms import NoteForm, RejectForm
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
@@ -27,7 +28,7 @@ from connector.web.htmx import go_to, toast, wants_partial
 bp = Blueprint("orders", __name__, url_prefix="/orders")
 
 ORDERS = orders_grid(RejectForm)
-grid_routes(bp, ORDERS, "orders/index.html")
+grid_routes(bp, ORDERS, "orders/index.html", cells=ORDER_CELLS)
 
 
 def find(order_id: int) -> Order:

@@ -22,9 +22,19 @@ T = TypeVar("T")
 Data = dict[str, Any]
 Body = Mapping[str, Any] | Callable[[str], Mapping[str, Any]]  # a callable gets the version
 
+UPLOAD_TIMEOUT = 60.0  # seconds; ten megabytes over a shop's line
+
 API_HOST = "https://open-api.tiktokglobalshop.com"
 CONTENT_TYPE = "application/json"
 CLOCK_TOLERANCE = 2.0  # seconds; `Date` has whole seconds only
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A multipart body: text parts by name, and one file as (part, file name, bytes, media type). It takes no part in the signature."""
+
+    fields: Mapping[str, str]
+    file: tuple[str, str, bytes, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,7 @@ class Caller:
         *,
         path: Mapping[str, str] | None = None,
         query: Mapping[str, str | None] | None = None,
-        body: Body | None = None,
+        body: Body | Form | None = None,
     ) -> T:
         """Send the operation and hand its `data` to `extract`. Query values that are None or empty are left out."""
         operation = OPERATIONS[name]
@@ -133,7 +143,7 @@ class Caller:
         key: str,
         *,
         query: Mapping[str, str | None],
-        body: Mapping[str, Any],
+        body: Mapping[str, Any] | None = None,
     ) -> Page:
         """A search whose rows are under `key` (which may be missing, TTS §3.1)."""
         return self._call(
@@ -155,12 +165,14 @@ class Caller:
         extract: Callable[[Data], T],
         path: Mapping[str, str] | None,
         parameters: Mapping[str, str],
-        body: Body | None,
+        body: Body | Form | None,
         used: list[str],
     ) -> Call[T]:
         segments = {k: quote(str(v), safe="") for k, v in (path or {}).items()}
         target = operation.template(version).format(version=version, **segments)
-        payload = None if body is None else orjson.dumps(body(version) if callable(body) else body)
+        form = body if isinstance(body, Form) else None
+        payload = None if body is None or isinstance(body, Form) else orjson.dumps(body(version) if callable(body) else body)
+        media_type = CONTENT_TYPE if form is None else "multipart/form-data"
         trace: dict[str, str] = {}
 
         def prepare() -> requests.PreparedRequest:
@@ -168,15 +180,18 @@ class Caller:
             used.append(token)
             timestamp = str(int(self._transport.now() + self.clock_offset))
             query = {**parameters, "app_key": self._app_key, "timestamp": timestamp}
-            query["sign"] = sign(self._app_secret, target, query, payload, CONTENT_TYPE)
+            query["sign"] = sign(self._app_secret, target, query, payload, media_type)
             headers = {
-                "content-type": CONTENT_TYPE,
                 "accept": CONTENT_TYPE,
                 "x-tts-access-token": token,
                 "user-agent": USER_AGENT,
                 "accept-encoding": "gzip, deflate",
             }
             url = f"{self._base_url}{target}?" + "&".join(f"{k}={quote(v, safe='')}" for k, v in query.items())
+            if form is not None:
+                part, *file = form.file
+                return requests.Request(operation.method, url, headers=headers, data=dict(form.fields), files={part: tuple(file)}).prepare()
+            headers["content-type"] = CONTENT_TYPE
             return requests.Request(operation.method, url, headers=headers, data=payload).prepare()
 
         def read(answer: Answer) -> T:
@@ -192,6 +207,7 @@ class Caller:
             safe=operation.read,
             prepare=prepare,
             read=read,
+            read_timeout=None if form is None else UPLOAD_TIMEOUT,
             trace=trace,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,16 +13,14 @@ from connector.clients.tiktok import API_HOST
 from connector.core.db import db, end_reading
 from connector.core.errors import DomainError
 from connector.models.account import PRODUCTION, SANDBOX, Account, MagentoConnection, OutgoingMail
+from connector.models.trace import ApiCall
 from connector.services import connections, policies, settings
 from connector.services.accounts.authorise import NEEDED_SCOPES
 
 Check = dict[str, Any]
 MAX_CLOCK_SKEW = 120.0
-
-
-def captures_payment(account: Account) -> bool:
-    """Whether invoices may capture money: never for Sandbox (A248)."""
-    return account.environment == PRODUCTION
+RECENT_INVOICES = 100
+CAPTURES = re.compile(r'"capture"\s*:\s*true')
 
 
 def go_live_checks(account: Account) -> list[Check]:
@@ -116,8 +115,16 @@ def _sandbox_is_fenced() -> Check:
 
 
 def _sandbox_captures_nothing() -> Check:
-    ok = not captures_payment(Account(environment=SANDBOX, country="GB", title=""))
-    return _check("Payment capture off in tests", ok, "Invoices of Sandbox accounts never capture a payment.", "Report this as a fault.")
+    """Looks at the invoices that were really asked for (A248)."""
+    query = select(ApiCall.request_body).join(Account, Account.id == ApiCall.account_id).where(Account.environment == SANDBOX, ApiCall.operation == "invoice")
+    asked = [body or "" for body in db.session.scalars(query.order_by(ApiCall.id.desc()).limit(RECENT_INVOICES))]
+    captured = sum(bool(CAPTURES.search(body)) for body in asked)
+    message = (
+        f"{captured} of {len(asked)} recent Sandbox invoices captured a payment."
+        if captured
+        else f"None of {len(asked)} recent Sandbox invoices captured a payment."
+    )
+    return _check("Payment capture off in tests", not captured, message, "Report this as a fault.", invoices=len(asked), captured=captured)
 
 
 def _sandbox_sends_no_mail() -> Check:

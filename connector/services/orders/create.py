@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,7 @@ from connector.domain import gates, tiktok_order
 from connector.domain.gates import Check, Verdict
 from connector.domain.money import FEES, OrderMoney, minor_unit
 from connector.models.order import CREATED, CREATING, FAILED, READY, MagentoOrderIntent, Order, OrderLine
+from connector.models.trace import Decision
 from connector.services import connections, events, mail, runs
 from connector.services.orders import customers, intent, placeholder, reservations, state, undo
 from connector.services.orders.creation_desk import CreationDesk, Draft, problem
@@ -29,7 +30,11 @@ from connector.services.orders.writers import WRITERS, Task, Written
 from connector.services.orders.writers.task import amount
 
 #: Checks that an order which is half-way in Magento need not pass again: it is finished first, then what changed is carried over.
-_PASSED_ONCE = frozenset({"Status reached", "Hold over", "Not cancelled, no open cancellation request", "Products enabled and in stock", "Order policy valid and creation on"})
+_PASSED_ONCE = frozenset(
+    {"Order policy valid and creation on", "Status reached", "Hold over", "Not cancelled, no open cancellation request", "Products enabled and in stock"}
+)
+#: When an order that only has to wait (for the answer to a cancellation request, for its account) is looked at again.
+LOOK_AGAIN = timedelta(minutes=5)
 #: Refusals of a cart that the policy may answer with "create anyway".
 _NOT_SOLD = frozenset({"mag.product_unavailable", "mag.qty_unavailable", "mag.stock_unassigned"})
 #: Magento's refusals under the cause codes by which failures are grouped.
@@ -141,28 +146,39 @@ def _create_products(draft: Draft, seller_skus: Sequence[str]) -> None:
         placeholder.create(store, sku, unit.name, unit.price)
         with unit_of_work():
             events.record(
-                "order.product_created", "order", draft.order.id, f"Created the placeholder product {sku} in Magento.", account_id=draft.order.account_id, reason="If Product Not Exist"
-            )
+                "order.product_created", "order", draft.order.id, f"Created the placeholder product {sku} in Magento.",
+                account_id=draft.order.account_id, reason="If Product Not Exist",
+            )  # fmt: skip
 
 
 def _refuse(draft: Draft, verdict: Verdict, check: Check) -> Result:
     """Record the verdict and move the order to where the failing check leaves it."""
+    refused = check.outcome in (gates.SKIPPED, gates.FAILED)
     with unit_of_work() as session:
         order = session.get(Order, draft.order.id, populate_existing=True)
         assert order is not None
-        events.record_decision("order", order.id, "create", verdict.as_list(), policy_version_id=draft.rules.policy_version_id)
-        target = check.outcome
-        if target in (gates.SKIPPED, gates.FAILED):
-            state.set_state(order, target, reason=check.check, code=check.code, message=check.message, remedy=check.remedy)
-        elif target in (gates.STORED, gates.HELD, gates.CANCELLED) and order.state in (READY, CREATING, order.state):
-            state.set_state(order, target, reason=check.message)
-            if target == gates.CANCELLED:
-                reservations.release(order.id, "cancelled")
-        elif order.state == CREATING:
-            state.set_state(order, READY, reason=check.message)
-    if target in (gates.SKIPPED, gates.FAILED):
-        return Result("refused", check.message, check.code, check.remedy)
-    return Result("left", check.message, check.code, check.remedy)
+        _record_decision(draft, verdict)
+        if refused:
+            state.set_state(order, check.outcome, reason=check.check, code=check.code, message=check.message, remedy=check.remedy)
+        elif check.outcome in (gates.STORED, gates.HELD, gates.CANCELLED):
+            state.set_state(order, check.outcome, reason=check.message)
+        else:
+            if order.state == CREATING:
+                state.set_state(order, READY, reason=check.message)
+            order.retry_at = utcnow() + LOOK_AGAIN  # nothing is wrong with the order: it only has to wait
+        if check.outcome == gates.CANCELLED:
+            reservations.release(order.id, "cancelled")
+    return Result("refused" if refused else "left", check.message, check.code, check.remedy)
+
+
+def _record_decision(draft: Draft, verdict: Verdict) -> None:
+    """Keep the decision trace; the same refusal again adds nothing to it."""
+    failing = verdict.failing
+    query = select(Decision).where(Decision.subject_type == "order", Decision.subject_id == str(draft.order.id), Decision.action == "create")
+    last = db.session.scalar(query.order_by(Decision.id.desc()).limit(1))
+    if failing is not None and last is not None and failing.as_dict() in last.checks:
+        return
+    events.record_decision("order", draft.order.id, "create", verdict.as_list(), policy_version_id=draft.rules.policy_version_id)
 
 
 # --- writing --------------------------------------------------------------------------------------------------------------------------------
@@ -200,7 +216,8 @@ def _task(draft: Draft, verdict: Verdict, claim: intent.Claim) -> Task:
 
 def _invoice(draft: Draft, claim: intent.Claim, written: Written) -> bool:
     """Invoice everything, once, without capture: TikTok has the money (A111, A250). True when the order is invoiced."""
-    open_units = sum(amount(item.get("qty_ordered")) - amount(item.get("qty_invoiced")) - amount(item.get("qty_canceled")) for item in written.order.get("items") or ())
+    items = written.order.get("items") or ()
+    open_units = sum(amount(item.get("qty_ordered")) - amount(item.get("qty_invoiced")) - amount(item.get("qty_canceled")) for item in items)
     policy, store = draft.rules.policy, draft.rules.store
     assert policy is not None and store is not None
     if not policy.create_invoice or written.adopted or open_units <= 0:
@@ -288,7 +305,7 @@ def _record(draft: Draft, verdict: Verdict, claim: intent.Claim, written: Writte
         reservations.release(order.id, "created")
         for warning in (*verdict.warnings, *written.warnings):
             state.warn(order, warning)
-        events.record_decision("order", order.id, "create", verdict.as_list(), policy_version_id=rules.policy_version_id)
+        _record_decision(draft, verdict)
         if rules.policy.notify and rules.policy.notification_email and not written.adopted:
             _notify(draft, number, order)
     for line in written.money.lines:
@@ -320,7 +337,8 @@ def _notify(draft: Draft, number: str, order: Order) -> None:
     mail.queue(
         policy.notification_email,
         subject=f"TikTok order {order.number} is Magento order {number}",
-        body=f"TikTok Shop order {order.number} of account {draft.rules.account.title} was created in Magento as {number}: {order.total.normalize():f} {order.currency}.\n",
+        body=f"TikTok Shop order {order.number} of account {draft.rules.account.title} was created in Magento as {number}: "
+        f"{order.total.normalize():f} {order.currency}.\n",
         account=draft.rules.account,
     )
 
@@ -334,7 +352,7 @@ def _failed(draft: Draft, verdict: Verdict, claim: intent.Claim, error: api.ApiE
     with unit_of_work():
         reset = {} if claim.entity_id else {"cart_id": None, "placing_since": None}
         intent.record(claim, claim.step if claim.entity_id else intent.NEW, lease=False, **reset)
-        events.record_decision("order", draft.order.id, "create", verdict.as_list(), policy_version_id=draft.rules.policy_version_id)
+        _record_decision(draft, verdict)
         _mark_failed(draft.order.id, code, message, remedy)
     return Result("refused", message, code, remedy)
 

@@ -124,10 +124,10 @@ class CreationDesk:
             regions = rules.store.regions(country_of(shown_address)) if shown_address else ()
         gone = set() if order.remote_status == tiktok_order.CANCELLED else {line.line_id for line in lines if line.remote_status == tiktok_order.CANCELLED}
         units = _units(parts, matches, gone)
-        charges = Charges.of(payload.get("payment") or {"currency": order.currency, "total_amount": str(order.total)})
+        charges, parity = _amounts(order, payload, units)
         products = {product.sku.casefold(): product for product, _ in matches.values() if product}
         return Draft(
-            order, lines, payload, rules, units, charges, money.check_parity(units, charges), read_address(shown_address, regions), products,
+            order, lines, payload, rules, units, charges, parity, read_address(shown_address, regions), products,
             _wanted(parts, matches, gone), rate,
         )  # fmt: skip
 
@@ -174,6 +174,14 @@ def problem(error: api.ApiError | DomainError) -> tuple[str, str, str]:
     return code, f"{title}: {error}", advice
 
 
+def _amounts(order: Order, payload: Row, units: list[Unit]) -> tuple[Charges, Parity]:
+    try:
+        charges = Charges.of(payload.get("payment") or {"currency": order.currency, "total_amount": str(order.total)})
+    except ValueError as error:
+        return Charges(currency=order.currency, total=order.total), Parity(False, Decimal(0), f"TikTok sent an amount that cannot be read: {error}.", False, {})
+    return charges, money.check_parity(units, charges)
+
+
 def _rules_of(account_id: int) -> AccountRules:
     account = db.session.get(Account, account_id, populate_existing=True)
     assert account is not None
@@ -218,9 +226,7 @@ def _parts(lines: Sequence[OrderLine], payload: Row) -> list[tuple[OrderLine, st
     return found
 
 
-def _units(
-    parts: Sequence[tuple[OrderLine, str, Decimal, int]], matches: Mapping[str, tuple[Product | None, str]], gone: set[str]
-) -> list[Unit]:
+def _units(parts: Sequence[tuple[OrderLine, str, Decimal, int]], matches: Mapping[str, tuple[Product | None, str]], gone: set[str]) -> list[Unit]:
     """``gone``: lines that were cancelled while the order lives on; of a cancelled order every line still counts."""
     units = []
     for line, sku, position, count in parts:
@@ -232,16 +238,21 @@ def _units(
         price, seller, platform = share(line.original_price), share(line.seller_discount), share(line.platform_discount)
         units.append(
             Unit(
-                line.line_id, product.sku if product else sku, price, seller, platform, share(line.tax), line.sale_price if count == 1 else None,
-                cancelled=line.line_id in gone, name=line.name,
+                line.line_id,
+                product.sku if product else sku,
+                price,
+                seller,
+                platform,
+                share(line.tax),
+                line.sale_price if count == 1 else None,
+                cancelled=line.line_id in gone,
+                name=line.name,
             )  # fmt: skip
         )
     return units
 
 
-def _wanted(
-    parts: Sequence[tuple[OrderLine, str, Decimal, int]], matches: Mapping[str, tuple[Product | None, str]], gone: set[str]
-) -> list[Wanted]:
+def _wanted(parts: Sequence[tuple[OrderLine, str, Decimal, int]], matches: Mapping[str, tuple[Product | None, str]], gone: set[str]) -> list[Wanted]:
     counts: dict[str, list[str]] = {}
     for line, sku, _, _ in parts:
         if line.line_id not in gone:

@@ -37,7 +37,9 @@ def _same(store: MagentoStore, customer_id: str) -> Customer:
         return _customer(store.client.customer(customer_id))
     except NotFound as error:
         raise DomainError(
-            "customer.unknown", f"Magento has no customer {customer_id}, whom the order policy names for all orders.", "Correct the customer ID in the order policy."
+            "customer.unknown",
+            f"Magento has no customer {customer_id}, whom the order policy names for all orders.",
+            "Correct the customer ID in the order policy.",
         ) from error
 
 

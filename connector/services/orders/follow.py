@@ -10,11 +10,13 @@ from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from connector.clients.errors import Unavailable, Uncertain
+from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
 from connector.core.errors import NotFoundError
 from connector.domain import tiktok_order
 from connector.domain.magento_address import RecipientAddress, country_of, read_address
 from connector.models.order import CREATED, CREATING, MagentoOrderIntent, Order, OutgoingAction
+from connector.models.run import OPEN_STATES, JobItem, JobRun
 from connector.services import connections, events
 from connector.services.orders import flags, intent, state, undo
 from connector.services.orders.creation_desk import AccountRules, CreationDesk
@@ -214,19 +216,25 @@ def _end(order_id: int, action: str, key: str, answer: Row) -> None:
 
 def _row(order_id: int, action: str, key: str) -> OutgoingAction:
     query = select(OutgoingAction).where(OutgoingAction.order_id == order_id, OutgoingAction.action == action, OutgoingAction.key == key)
-    row = db.session.scalars(query.execution_options(populate_existing=True)).one()
-    return row
+    return db.session.scalars(query.execution_options(populate_existing=True)).one()
 
 
 def unfinished(account_id: int) -> list[tuple[str, str]]:
-    """Orders that a writer has begun and left (it was killed, or its run was cancelled), as run items for ``orders.create``."""
+    """Orders that a writer has begun and nobody goes on with (it was killed, or its run was cancelled), as run items for ``orders.create``."""
+    expected = set(
+        db.session.scalars(
+            select(JobItem.ref)
+            .join(JobRun, JobRun.id == JobItem.run_id)
+            .where(JobRun.kind == "orders.create", JobRun.account_id == account_id, JobRun.state.in_(OPEN_STATES), JobItem.state == "open")
+        )
+    )
     rows = db.session.execute(
         select(Order.id, Order.number)
         .join(MagentoOrderIntent, MagentoOrderIntent.order_id == Order.id)
         .where(Order.account_id == account_id, Order.state == CREATING, MagentoOrderIntent.step != intent.DONE)
-        .where(or_(MagentoOrderIntent.lease_until.is_(None), MagentoOrderIntent.lease_until < intent.utcnow()))
+        .where(or_(MagentoOrderIntent.lease_until.is_(None), MagentoOrderIntent.lease_until < utcnow()))
         .order_by(Order.id)
         .limit(SWEEP_LIMIT)
     ).all()
     db.session.commit()
-    return [(str(row.id), row.number) for row in rows]
+    return [(str(row.id), row.number) for row in rows if str(row.id) not in expected]

@@ -54,7 +54,8 @@ def claim(order: Order, writer: str, facts: dict[str, Any]) -> Claim:
         held = row.facts.get("run") if row.facts else None
         if row.lease_until is not None and row.lease_until > now and (run_id is None or held != run_id):
             raise Unavailable(
-                f"Order {order.number} is being created in Magento by another run.", system="connector", operation="create", code="order.busy", retry_after=3,
+                f"Order {order.number} is being created in Magento by another run.", system="connector", operation="create", code="order.busy",
+                retry_after=max(1.0, (row.lease_until - now).total_seconds() / 2),
             )  # fmt: skip
         current = session.get(Order, order.id, populate_existing=True)
         assert current is not None

@@ -40,9 +40,7 @@ class Facts:
         else:
             view = next((view for view in views if view["code"] == wanted), None)
         if view is None:
-            raise DomainError(
-                "magento.store_view", f"Magento has no store view {wanted!r}.", "Choose an existing store view in the account's settings."
-            )
+            raise DomainError("magento.store_view", f"Magento has no store view {wanted!r}.", "Choose an existing store view in the account's settings.")
         self.code = str(view["code"])
         self.store_id = int(view["id"])
         self.website_id = int(view["website_id"])

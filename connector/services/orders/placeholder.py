@@ -23,7 +23,7 @@ def create(store: MagentoStore, seller_sku: str, name: str, price: Decimal) -> N
         "sku": seller_sku, "name": name or seller_sku, "attribute_set_id": DEFAULT_ATTRIBUTE_SET, "price": price, "status": ENABLED, "visibility": NOT_VISIBLE,
         "type_id": "simple", "weight": 0,
         "extension_attributes": {"stock_item": {"qty": 0, "is_in_stock": True, "use_config_manage_stock": False, "manage_stock": False}},
-        "custom_attributes": [{"attribute_code": "url_key", "value": f"tiktok-{slug}-{hashlib.sha1(seller_sku.encode()).hexdigest()[:8]}"}],
+        "custom_attributes": [{"attribute_code": "url_key", "value": f"tiktok-{slug}-{hashlib.blake2b(seller_sku.encode(), digest_size=4).hexdigest()}"}],
     }  # fmt: skip
     try:
         store.client.create_product(product)

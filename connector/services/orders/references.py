@@ -62,7 +62,9 @@ def write_batch(account_id: int, order_ids: list[int], *, guard: Callable[[Sessi
     account = db.session.get(Account, account_id)
     orders = db.session.scalars(select(Order).where(Order.id.in_(order_ids)).options(selectinload(Order.lines)).order_by(Order.id)).all()
     entries = [
-        external_order(order.number, order.magento_number or "", {line.line_id: line.magento_item_id for line in order.lines[:MOST_LINES] if line.magento_item_id})
+        external_order(
+            order.number, order.magento_number or "", {line.line_id: line.magento_item_id for line in order.lines[:MOST_LINES] if line.magento_item_id}
+        )
         for order in orders
         if order.magento_number
     ]

@@ -50,7 +50,9 @@ def set_state(order: Order, new_state: str, *, reason: str, code: str | None = N
         raise ValueError(f"unknown order state {new_state!r}")
     before = order.state or STORED
     if new_state not in MOVES[before] and new_state != before:
-        raise DomainError("order.state", f"Order {order.number} is {before} and cannot become {new_state}.", "Open the order; its timeline tells what happened.")
+        raise DomainError(
+            "order.state", f"Order {order.number} is {before} and cannot become {new_state}.", "Open the order; its timeline tells what happened."
+        )
     changed = before != new_state
     failed = _set_failure(order, code, message, remedy)
     if new_state == FAILED and (changed or failed):
@@ -63,7 +65,14 @@ def set_state(order: Order, new_state: str, *, reason: str, code: str | None = N
         order.state, order.state_changed_at = new_state, utcnow()
     text = f"{_WORDS[new_state]}: {message}" if code and message else f"{_WORDS[new_state]}."
     events.record(
-        f"order.{new_state}", "order", order.id, text, account_id=order.account_id, before={"state": before}, after={"state": new_state, "code": code}, reason=reason
+        f"order.{new_state}",
+        "order",
+        order.id,
+        text,
+        account_id=order.account_id,
+        before={"state": before},
+        after={"state": new_state, "code": code},
+        reason=reason,
     )
     return True
 

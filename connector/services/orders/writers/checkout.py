@@ -158,9 +158,7 @@ def _address(task: Task, cart_id: str) -> bool:
     carrier, _, method = task.policy.shipping_method.partition("_")
 
     def send() -> None:
-        task.client.shipping_information(
-            cart_id, shipping_address=address, billing_address=address, carrier_code=carrier, method_code=method, store=store
-        )
+        task.client.shipping_information(cart_id, shipping_address=address, billing_address=address, carrier_code=carrier, method_code=method, store=store)
 
     try:
         return _twice(send)
@@ -320,4 +318,3 @@ def _entity(task: Task, order: Row, money: OrderMoney, base: OrderMoney) -> Row:
         "shipping_description": task.shipping_description,
         "items": items,
     }
-

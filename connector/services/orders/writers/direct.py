@@ -44,7 +44,9 @@ def write(task: Task) -> Written:
     order = task.client.order(entity_id)
     if not amount(order.get("total_paid")):
         verified(task, order, money)
-    warnings = ("Magento's own tax rules need a cart; this order was written directly, with the tax inside its prices.",) if task.policy.taxes == "magento" else ()
+    warnings = (
+        ("Magento's own tax rules need a cart; this order was written directly, with the tax inside its prices.",) if task.policy.taxes == "magento" else ()
+    )
     return Written(order, money, items_by_sku(order), warnings)
 
 
