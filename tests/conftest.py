@@ -133,8 +133,9 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests marked ``postgres`` run once on each database."""
-    if "database_kind" in metafunc.fixturenames and metafunc.definition.get_closest_marker("postgres"):
+    """Service and web tests run on SQLite and on PostgreSQL, but for those that look into SQLite's own file."""
+    on_both = metafunc.definition.path.parent.name in ("services", "web") and not metafunc.definition.get_closest_marker("sqlite_only")
+    if "database_kind" in metafunc.fixturenames and on_both:
         metafunc.parametrize("database_kind", ["sqlite", "postgresql"], indirect=True)
 
 

@@ -33,9 +33,12 @@ ITEM_LABELS = {
 }
 
 
+_TITLES = select(Account.id, Account.title).order_by(Account.title)
+
+
 def account_choices() -> dict[str, str]:
     """Account ids and titles, for filters."""
-    return {str(id_): title for id_, title in db.session.execute(select(Account.id, Account.title).order_by(Account.title))}
+    return {str(id_): title for id_, title in db.session.connection().execute(_TITLES)}
 
 
 def _found(ids: Sequence[Any]) -> dict[int, JobRun]:

@@ -92,7 +92,7 @@ def run(grid: Grid, state: GridState, scope: Any = None) -> Page:
         if not (state.after or state.before):
             raise
         db.session.rollback()  # a hand-made cursor whose values do not fit the column: begin at the first page
-        state = GridState.parse(grid, _Pairs(state.params(paging=False)), path=state.path, tz=state.tz, preferred_columns=state.default_columns)
+        state = GridState.parse(grid, _NoArgs(state), path=state.path, tz=state.tz, preferred_columns=state.default_columns)
         rows, more = _fetch(grid, state, scope)
     first_page = state.page == 1 and not state.after and not state.before
     if first_page and not more:
@@ -116,11 +116,11 @@ def _previous_url(state: GridState, sort: Column, row: Mapping[str, Any]) -> str
     return state.url(page=state.page - 1, before=_encode(sort, row))
 
 
-class _Pairs:
-    """Parameters to read a state from."""
+class _NoArgs:
+    """The same state's parameters without its cursor, for reading it again."""
 
-    def __init__(self, pairs: list[tuple[str, str]]) -> None:
-        self.pairs = pairs
+    def __init__(self, state: GridState) -> None:
+        self.pairs = state.params(paging=False)
 
     def getlist(self, key: str) -> list[str]:
         return [value for name, value in self.pairs if name == key]
@@ -137,32 +137,38 @@ def _sort_column(grid: Grid, state: GridState) -> Column:
 
 def _fetch(grid: Grid, state: GridState, scope: Any) -> tuple[Sequence[Mapping[str, Any]], bool]:
     """Rows of the page and whether there are more in the direction we read."""
-    sort = _sort_column(grid, state)
     backwards = bool(state.before)
-    if scope is None and not (state.values or state.q or state.after or state.before or state.page > 1):
-        stmt = _first_page(grid, state.columns, state.sort, state.tab, state.per_page)
-    else:
-        stmt = _ordered(_rows(grid, state, scope, state.visible), grid, sort, state.descending != backwards)
-        cursor = _decode(sort, state.after or state.before)
-        if cursor is not None:
-            stmt = stmt.where(_beyond(grid, sort, cursor, descending=state.descending != backwards))
-        elif state.page > 1:
-            stmt = stmt.offset(min((state.page - 1) * state.per_page, LAST_NUMBERED_ROW))
-        stmt = stmt.limit(state.per_page + 1)
-    result = db.session.connection().execute(stmt)  # columns, no entities: the session has nothing to add to them
+    # Columns, no entities: the session has nothing to add to what its connection gives.
+    result = db.session.connection().execute(_statement(grid, state, scope))
     names = tuple(result.keys())
-    rows = [dict(zip(names, row, strict=True)) for row in result]
+    rows = [dict(zip(names, row, strict=True)) for row in result.all()]
     more = len(rows) > state.per_page
     rows = rows[: state.per_page]
     return (rows[::-1] if backwards else rows), more
 
 
-@lru_cache(maxsize=512)
-def _first_page(grid: Grid, columns: tuple[str, ...], sort: str, tab: str, per_page: int) -> Select[Any]:
-    """The statement of the page that is asked for most, put together once."""
-    args = _Pairs([("cols", ",".join(columns)), ("sort", sort), ("tab", tab), ("per_page", str(per_page))])
-    state = GridState.parse(grid, args)
-    return _ordered(_rows(grid, state, None, state.visible), grid, _sort_column(grid, state), state.descending).limit(per_page + 1)
+_first_pages: dict[tuple[Any, ...], Select[Any]] = {}
+
+
+def _statement(grid: Grid, state: GridState, scope: Any) -> Select[Any]:
+    """The rows ``state`` asks for and one more. The page that is asked for most (the first, nothing narrowed but the tab) is put together once."""
+    key = (grid, state.columns, state.sort, state.tab, state.per_page)
+    plain = scope is None and not (state.values or state.q or state.after or state.before or state.page > 1)
+    if plain and (known := _first_pages.get(key)) is not None:
+        return known
+    sort = _sort_column(grid, state)
+    descending = state.descending != bool(state.before)
+    stmt = _ordered(_rows(grid, state, scope, state.visible), grid, sort, descending).limit(state.per_page + 1)
+    cursor = _decode(sort, state.after or state.before)
+    if cursor is not None:
+        stmt = stmt.where(_beyond(grid, sort, cursor, descending=descending))
+    elif state.page > 1:
+        stmt = stmt.offset(min((state.page - 1) * state.per_page, LAST_NUMBERED_ROW))
+    if plain:
+        if len(_first_pages) > 500:
+            _first_pages.clear()
+        _first_pages[key] = stmt
+    return stmt
 
 
 def _rows(grid: Grid, state: GridState, scope: Any, columns: Sequence[Column]) -> Select[Any]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
+from connector.core.clock import utcnow
 from connector.core.db import db
 from connector.core.errors import DomainError
 from connector.jobs.context import MAX_ATTEMPTS, Item, Skip
 from connector.jobs.runtime import JobContext, job
+from connector.models.account import Account
 from connector.models.order import READY, Order
-from connector.models.run import JobItem
+from connector.models.run import RUNNING, JobItem, JobRun
 from connector.services import events, runs
 from connector.services.orders import create, follow, references
 from connector.services.orders.creation_desk import CreationDesk
@@ -86,12 +88,20 @@ def _traced(ctx: JobContext, fn: Callable[[Item], str | None]) -> Callable[[Item
 
 
 def _slots(ctx: JobContext, desk: CreationDesk) -> int:
-    """As many writers at once as the store is given (MAG §4.4.7)."""
+    """As many writers at once as the store is given (MAG §4.4.7), shared with the other runs that write into it at this moment."""
     if not ctx.account_id:
         return 1
     connection = desk.rules(ctx.account_id).connection
+    if connection is None:
+        return 1
+    neighbours = db.session.scalar(
+        select(func.count())
+        .select_from(JobRun)
+        .join(Account, Account.id == JobRun.account_id)
+        .where(Account.magento_id == connection.id, JobRun.kind == ctx.kind, JobRun.state == RUNNING, JobRun.lease_until > utcnow(), JobRun.id != ctx.run_id)
+    )
     db.session.commit()
-    return max(1, connection.parallel_slots) if connection else 1
+    return max(1, connection.parallel_slots // (1 + (neighbours or 0)))
 
 
 def _has_items(ctx: JobContext) -> bool:

@@ -54,6 +54,7 @@ class Connections:
         self._lock = Lock()
         self._transports: dict[tuple[str, str], Transport] = {}
         self._redis = redis.impatient(config.redis_url)
+        self.clock_written: dict[int, float] = {}  #: account id -> when its clock was last kept (monotonic)
 
     def transport(self, system: str, environment: str) -> Transport:
         with self._lock:
@@ -192,10 +193,9 @@ class _TokenHolder:
 class _ClockKeeper:
     """Keeps what was learned of TikTok's clock, at most once in two seconds (a practice clock may run fast)."""
 
-    _written: dict[int, float] = {}
-
     def __init__(self, account_id: int, holder: _TokenHolder) -> None:
         self._account_id, self._holder = account_id, holder
+        self._written = connections().clock_written
 
     def keep(self, offset: float) -> None:
         self._holder.offset = offset

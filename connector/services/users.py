@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from connector.core.clock import utcnow
 from connector.core.db import db
@@ -26,6 +26,10 @@ MIN_PASSWORD = 10
 IDLE_LIMIT = timedelta(days=14)
 SEEN_EVERY = timedelta(minutes=5)
 TOKEN_PREFIX = "ctt_"  # noqa: S105
+
+
+#: Asked at every request, so put together once.
+_LIVE_SESSION = select(UserSession).where(UserSession.token_hash == bindparam("hash"), UserSession.ended_at.is_(None))
 
 
 def digest(token: str) -> str:
@@ -133,7 +137,7 @@ def open_session(user: User, *, address: str, browser: str) -> str:
 
 def find_session(token: str) -> UserSession | None:
     """The live session behind a token: not ended, not idle too long, its user active."""
-    found = db.session.scalar(select(UserSession).where(UserSession.token_hash == digest(token), UserSession.ended_at.is_(None)))
+    found = db.session.scalar(_LIVE_SESSION, {"hash": digest(token)})
     if found is None or not found.user.active or utcnow() - found.last_seen_at > IDLE_LIMIT:
         return None
     return found

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from flask import Blueprint, Response, abort, current_app, make_response, render_template, request, stream_with_context, url_for
 from flask_login import current_user
 from markupsafe import Markup, escape
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from werkzeug.datastructures import MultiDict
 
 from connector.core.clock import utcnow
@@ -28,6 +28,14 @@ from connector.web.filters import user_zone
 from connector.web.htmx import go_to, is_htmx, toast, wants_partial
 
 Scope = Callable[[], Any]
+
+# Asked at every page, so put together once.
+_VIEWS = (
+    select(SavedView)
+    .where(SavedView.grid_key == bindparam("grid"), or_(SavedView.user_id == bindparam("user"), SavedView.shared))
+    .order_by(SavedView.name, SavedView.id)
+)
+_PREFERRED = select(GridPreference.columns).where(GridPreference.user_id == bindparam("user"), GridPreference.grid_key == bindparam("grid"))
 
 
 @dataclass(frozen=True)
@@ -182,18 +190,17 @@ def _cell(grid: Grid, name: str) -> Any:
 
 
 def _views(grid: Grid) -> list[SavedView]:
-    stmt = select(SavedView).where(SavedView.grid_key == grid.key, or_(SavedView.user_id == current_user.id, SavedView.shared))
-    return list(db.session.scalars(stmt.order_by(SavedView.name, SavedView.id)))
+    return list(db.session.scalars(_VIEWS, {"grid": grid.key, "user": current_user.id}))
 
 
 def grid_state(grid: Grid, args: Any = None, path: str = "") -> GridState:
-    preference = db.session.get(GridPreference, (current_user.id, grid.key))
+    preferred = db.session.scalar(_PREFERRED, {"grid": grid.key, "user": current_user.id})
     return GridState.parse(
         grid,
         request.args if args is None else args,
         path=path or request.path,
         tz=user_zone(),
-        preferred_columns=preference.columns if preference else None,
+        preferred_columns=preferred,
     )
 
 

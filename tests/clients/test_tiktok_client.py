@@ -367,7 +367,8 @@ def test_a_method_sends_what_the_contract_says(
 
 
 def test_every_operation_of_the_registry_is_covered() -> None:
-    assert set(OPERATIONS) == {call[0] for call in CALLS} | {"mark_shipped", "order_tracking"}
+    others = {name for name, operation in OPERATIONS.items() if not operation.path.startswith("/product/")}  # test_tiktok_products has those
+    assert others == {call[0] for call in CALLS} | {"mark_shipped", "order_tracking"}
 
 
 GRANT = {

@@ -82,6 +82,7 @@ def move(order: Order, **changes: Any) -> None:
 # --- the result ---------------------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.postgres
 def test_an_order_becomes_one_invoiced_magento_order_with_tiktoks_amounts(market: Market, store: Store, account: Account) -> None:
     order = created(place(market, account, ("MUG-01", 2), ("TEE-BLA-S", 1)))
     (there,) = store.orders_of(order)
@@ -124,6 +125,7 @@ def test_a_second_creation_finds_the_first_and_does_nothing(market: Market, stor
     assert fresh(order).state == "created"
 
 
+@pytest.mark.postgres
 def test_the_same_order_created_twice_at_once_becomes_one(app: Flask, market: Market, store: Store, account: Account) -> None:
     order = place(market, account)
     outcomes: list[str] = []
@@ -149,6 +151,7 @@ def test_the_same_order_created_twice_at_once_becomes_one(app: Flask, market: Ma
     assert (summary["orders"], summary["carts_active"]) == (1, 0)
 
 
+@pytest.mark.postgres
 def test_an_order_that_magento_has_already_is_linked_and_left_alone(market: Market, store: Store, account: Account) -> None:
     order = created(place(market, account))
     with unit_of_work() as session:  # as after the restore of an older backup: nothing is known of the Magento order
@@ -289,6 +292,7 @@ def test_an_amount_that_is_no_number_is_held_too(market: Market, store: Store, a
     assert "'1,50' is not an amount" in (refused(order, "money.mismatch", "failed").failure_message or "")
 
 
+@pytest.mark.postgres
 def test_an_order_whose_buyer_asks_to_cancel_waits_and_leaves_one_trace(market: Market, store: Store, account: Account) -> None:
     order = place(market, account)
     with unit_of_work():
@@ -335,6 +339,7 @@ def test_stock_that_goes_between_the_check_and_the_cart_follows_the_policy(marke
     assert created(second).magento_number
 
 
+@pytest.mark.postgres
 def test_an_unknown_sku_is_skipped_and_a_remembered_mapping_heals_it(market: Market, store: Store, account: Account) -> None:
     order = place(market, account)
     with unit_of_work():
@@ -450,6 +455,7 @@ def test_the_prefix_stands_in_front_of_the_shown_number_and_in_the_comment(marke
     assert any(f"Shown as {order.magento_number}." in (row["comment"] or "") for row in comments)
 
 
+@pytest.mark.postgres
 def test_a_repeat_buyer_is_one_real_customer(market: Market, store: Store, account: Account) -> None:
     complete(account, customer_mode="real")
     first, second = created(place(market, account, buyer=7)), created(place(market, account, buyer=7))
@@ -477,6 +483,7 @@ def test_taxes_of_tiktok_none_and_magento_all_keep_tiktoks_total(market: Market,
         assert in_store(order)["grand_total"] == order.total
 
 
+@pytest.mark.postgres
 def test_a_notification_of_a_sandbox_account_stays_in_the_outbox(market: Market, store: Store, account: Account) -> None:
     """A108, A109, A249."""
     complete(account, notify=True, notification_email="desk@example.com")
@@ -506,6 +513,7 @@ def test_the_direct_writer_gives_its_own_number_and_reserves_nothing(market: Mar
 # --- as a job -----------------------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.postgres
 def test_the_job_creates_what_it_can_names_what_it_cannot_and_writes_the_numbers_to_tiktok(
     market: Market, store: Store, account: Account, work_off: Callable[..., int]
 ) -> None:
@@ -528,6 +536,7 @@ def test_the_job_creates_what_it_can_names_what_it_cannot_and_writes_the_numbers
     assert store.get("ledger")["balanced"]
 
 
+@pytest.mark.postgres
 def test_create_sales_order_by_hand_twice_is_one_run(market: Market, store: Store, account: Account, work_off: Callable[..., int]) -> None:
     complete(account, create_in_magento=False)
     order = place(market, account)

@@ -21,6 +21,8 @@ from tests.factories.creation import Store, complete, fresh
 from tests.factories.parcels import in_magento, place, take_in
 from tests.factories.shop import Market
 
+pytestmark = pytest.mark.postgres
+
 MAPPING = [
     {"tiktok_status": "AWAITING_SHIPMENT", "magento_status": "tiktok_paid"},
     {"tiktok_status": "AWAITING_COLLECTION", "magento_status": "tiktok_packed"},

@@ -97,6 +97,7 @@ def test_an_answer_lost_at_any_call_still_makes_one_order_with_the_right_totals(
     whole(store, created(order))
 
 
+@pytest.mark.postgres
 @pytest.mark.parametrize("call", ["placing", "correcting the money", "invoicing"])
 def test_two_answers_lost_in_a_row_still_make_one_order(call: str, market: Market, store: Store, account: Account) -> None:
     order = place(market, account)
@@ -268,6 +269,7 @@ def test_a_writer_killed_in_the_middle_of_a_call_is_continued(
     whole(store, created(fresh(order)))
 
 
+@pytest.mark.postgres
 def test_a_later_pass_of_the_same_run_need_not_wait_for_the_lease(market: Market, store: Store, account: Account) -> None:
     order = place(market, account)
     token = events.run_now.set(41)
@@ -281,6 +283,7 @@ def test_a_later_pass_of_the_same_run_need_not_wait_for_the_lease(market: Market
         events.run_now.reset(token)
 
 
+@pytest.mark.postgres
 def test_a_writer_that_was_replaced_can_record_nothing_more(market: Market, store: Store, account: Account) -> None:
     order = place(market, account)
     token = events.run_now.set(41)

@@ -32,7 +32,7 @@ def orders(draw: st.DrawFn, max_lines: int = 30) -> tuple[list[Unit], Charges]:
                 platform,
                 draw(st.integers(0, 900).map(lambda n: D(n) / 100)) if per_line_tax else D(0),
                 price - seller - platform,
-            )  # fmt: skip
+            )
         )
     net = sum(unit.price - unit.seller_discount - unit.platform_discount for unit in units)
     original_shipping = draw(cents)

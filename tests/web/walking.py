@@ -14,9 +14,9 @@ from werkzeug.test import TestResponse
 
 from connector.core.db import db
 from connector.models.account import Account, MagentoConnection, OutgoingMail
-from connector.models.order import Order, Shipment
+from connector.models.order import Order, ReconciliationDay, Shipment
 from connector.models.policy import Policy
-from connector.models.run import JobRun, Pause, ReconciliationDay, Schedule
+from connector.models.run import JobRun, Pause, Schedule
 from connector.models.trace import ApiCall
 from connector.models.user import ApiToken, User
 from connector.web.grids import mounted

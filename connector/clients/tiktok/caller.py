@@ -189,8 +189,8 @@ class Caller:
             }
             url = f"{self._base_url}{target}?" + "&".join(f"{k}={quote(v, safe='')}" for k, v in query.items())
             if form is not None:
-                part, *file = form.file
-                return requests.Request(operation.method, url, headers=headers, data=dict(form.fields), files={part: tuple(file)}).prepare()
+                part, *_ = form.file
+                return requests.Request(operation.method, url, headers=headers, data=dict(form.fields), files={part: form.file[1:]}).prepare()
             headers["content-type"] = CONTENT_TYPE
             return requests.Request(operation.method, url, headers=headers, data=payload).prepare()
 

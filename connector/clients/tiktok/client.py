@@ -5,13 +5,12 @@ from __future__ import annotations
 from connector.clients.tiktok.aftersales import AftersalesApi
 from connector.clients.tiktok.catalogue import CatalogueApi
 from connector.clients.tiktok.fulfillment import FulfillmentApi
-from connector.clients.tiktok.inventory import InventoryApi
 from connector.clients.tiktok.orders import OrdersApi
 from connector.clients.tiktok.products import ProductsApi
 from connector.clients.tiktok.shops import ShopsApi
 
 
-class TikTokClient(ShopsApi, CatalogueApi, ProductsApi, InventoryApi, OrdersApi, FulfillmentApi, AftersalesApi):
+class TikTokClient(ShopsApi, CatalogueApi, ProductsApi, OrdersApi, FulfillmentApi, AftersalesApi):
     """One method an endpoint, for one shop of one seller. Cheap to make; threads may share it.
 
     `token` gives the access token, and is asked before every attempt. When the marketplace refuses it, `refresh` is called once with

@@ -1,4 +1,6 @@
-"""TikTok Shop's error codes: what each is to us, and whether repeating helps (TTS §1.4, §3.3, §3.4 order part, §5.9)."""
+"""TikTok Shop's error codes: what each is to us, and whether repeating helps (TTS §1.4, §3.3, §3.4, §5.9).
+
+Products have a table of their own, `product_codes`."""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from connector.clients.errors import (
     Unauthorized,
     Unavailable,
 )
+from connector.clients.tiktok.product_codes import PRODUCT_CODES, Kind
 
 Retry = Literal["no", "backoff", "refresh", "reauthorize", "read_back"]
 
@@ -97,6 +100,8 @@ KNOWN: dict[int, Known] = {
     25020008: _TRY_AGAIN,
 }
 
+_PRODUCT_KINDS: dict[Kind, type[ApiError]] = {"rejected": Rejected, "not_found": NotFound, "conflict": Conflict, "rate_limited": RateLimited}
+
 # 36009004 is overloaded: its message tells what was wrong (TTS §3.3). First match wins.
 OVERLOADED = 36009004
 _BY_MESSAGE: tuple[tuple[re.Pattern[str], Known], ...] = (
@@ -122,6 +127,8 @@ def classify(code: int, message: str, *, status: int, paged: bool) -> Known:
         return next((meaning for pattern, meaning in _BY_MESSAGE if pattern.search(message)), _PARAMETER)
     if known is not None:
         return known
+    if (product := PRODUCT_CODES.get(code)) is not None:
+        return Known(product.ours, _PRODUCT_KINDS[product.kind])
     return by_status(status) or Known("tts.rejected")
 
 

@@ -18,6 +18,7 @@ from .store import Store
 API_KINDS: dict[str, str] = {
     "expired_token": "The access token counts as expired (401, 105002)",
     "rate_limit": "429, code 36009002; with retry_after also that header",
+    "refusal": "Refused with a code and a message of your choice; nothing was done",
     "server_error": "500 or another 5xx, code 36009003",
     "gateway_timeout": "408, code 36009007, with or without the effect",
     "timeout_before": "No answer for a while, then closed; nothing was done",

@@ -48,7 +48,8 @@ def envelope(market: Marketplace, code: int, message: str, data: bytes | None, h
 
 
 def refuse(market: Marketplace, refusal: Refusal) -> Response:
-    return envelope(market, refusal.code, refusal.message, None, refusal.http, refusal.headers)
+    data = None if refusal.data is None else orjson.dumps(refusal.data)
+    return envelope(market, refusal.code, refusal.message, data, refusal.http, refusal.headers)
 
 
 def raw_path() -> str:
@@ -205,6 +206,8 @@ def answer(market: Marketplace, operation: Operation, admitted: Call, fault: dic
     if kind == "rate_limit":
         wait = fault.get("retry_after")
         raise Refusal(codes.TOO_MANY_REQUESTS, "too many requests", headers={} if wait is None else {"Retry-After": str(wait)})
+    if kind == "refusal":
+        raise Refusal(int(fault.get("code", codes.INTERNAL_ERROR)), str(fault.get("message", "refused by a fault")))
     if kind == "server_error":
         return server_error(market, fault), kind
     if kind == "timeout_before":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,14 @@ SCOPES = (
     *("seller.fulfillment.basic", "seller.logistics", "seller.delivery.status.write", "seller.return_refund.basic"),
     *("seller.finance.info", "seller.promotion.info"),
 )
+ID_BASES = {
+    "order": 576_460_000_000_000_000,
+    "line": 576_461_000_000_000_000,
+    "package": 1_153_000_000_000_000_000,
+    "product": 1_729_500_000_000_000_000,
+    "sku": 1_729_600_000_000_000_000,
+    "brand": 7_082_000_000_000_000_000,
+}
 REDIRECT_URL = "http://127.0.0.1:5000/accounts/oauth/callback"
 
 
@@ -31,6 +40,7 @@ class Marketplace:
 
     def __init__(self, data_dir: Path) -> None:
         data_dir.mkdir(parents=True, exist_ok=True)
+        self.files = data_dir / "objects"
         self.store = Store(data_dir / "marketplace.sqlite3")
         self.clock = ShopClock(self.store)
         self.settings = Settings(self.store)
@@ -75,11 +85,12 @@ class Marketplace:
 
     def ids(self, kind: str, count: int = 1) -> list[str]:
         """New ids of 18-19 digits, as strings, in ascending order."""
-        base = {"order": 576_460_000_000_000_000, "line": 576_461_000_000_000_000, "package": 1_153_000_000_000_000_000}.get(kind, 4_035_000_000_000_000_000)
+        base = ID_BASES.get(kind, 4_035_000_000_000_000_000)
         return [str(base + number) for number in self.store.take_numbers(kind, count)]
 
     def reset(self, *, authorizations: bool = False) -> None:
         self.store.clear(authorizations=authorizations)
+        shutil.rmtree(self.files, ignore_errors=True)
         self.settings.reset()
         self.clock.set(reset=True)
         self.faults.load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+from bisect import bisect_right
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -34,7 +35,7 @@ class Page:
         token = self.call.query.get("page_token")
         where, values, total = self.where, self.values, None
         if token:
-            last_value, last_id, total = self._open(token)
+            last_value, last_id, total = unseal(self.call, self._fingerprint(), token)
             where += f" AND ({self.column}, id) {'<' if self.descending else '>'} (?, ?)"
             values = (*values, last_value, last_id)
         db = self.call.market.store.read
@@ -48,38 +49,55 @@ class Page:
         if len(rows) <= self.size:
             return rows, "", total
         last = rows[self.size - 1]
-        return rows[: self.size], self._seal(last["sort_value"], last["id"], total), total
+        return rows[: self.size], seal(self.call, self._fingerprint(), last["sort_value"], last["id"], total), total
 
     def _fingerprint(self) -> str:
-        """Filters, order and page size; what must be the same on every page."""
-        market_shop = self.call.shop["id"] if self.call.shop else ""
-        text = orjson.dumps([self.table, self.column, self.descending, self.where, list(self.values), market_shop])
-        return sha256(text).hexdigest()[:12]
+        return fingerprint(self.call, [self.table, self.column, self.descending, self.where, list(self.values)])
 
-    def _seal(self, value: int, row_id: str, total: int) -> str:
-        expires = self.call.market.clock.seconds() + int(self.call.market.settings.page_token_life_seconds)
-        payload = orjson.dumps([self._fingerprint(), value, row_id, total, expires])
-        payload += b" " * ((2 - len(HEAD + payload) - SEAL) % 3 or 3)  # a length that base64 has to pad with "="
-        return base64.b64encode(HEAD + self._stamp(payload) + payload).decode()
 
-    def _open(self, token: str) -> tuple[int, str, int]:
-        refused = Refusal(BAD_PARAMETER, "page_token is invalid or expired")
-        try:
-            raw = base64.b64decode(token, validate=True)
-            stamp, payload = raw[len(HEAD) : len(HEAD) + SEAL], raw[len(HEAD) + SEAL :]
-        except ValueError:
-            raise refused from None
-        if not hmac.compare_digest(stamp, self._stamp(payload)):
-            raise refused
-        fingerprint, value, row_id, total, expires = orjson.loads(payload)
-        if expires < self.call.market.clock.now():
-            raise refused
-        if fingerprint != self._fingerprint():
-            raise Refusal(BAD_PARAMETER, "page_token does not belong to these filters")
-        return value, row_id, total
+def fingerprint(call: Call, filters: list[Any]) -> str:
+    """Filters and order; what must be the same on every page."""
+    return sha256(orjson.dumps([*filters, call.shop["id"] if call.shop else ""])).hexdigest()[:12]
 
-    def _stamp(self, payload: bytes) -> bytes:
-        return hmac.new(self.call.market.app["app_secret"].encode(), payload, sha256).digest()[:SEAL]
+
+def seal(call: Call, filters: str, value: Any, row_id: str, total: int) -> str:
+    expires = call.market.clock.seconds() + int(call.market.settings.page_token_life_seconds)
+    payload = orjson.dumps([filters, value, row_id, total, expires])
+    payload += b" " * ((2 - len(HEAD + payload) - SEAL) % 3 or 3)  # a length that base64 has to pad with "="
+    return base64.b64encode(HEAD + _stamp(call, payload) + payload).decode()
+
+
+def unseal(call: Call, filters: str, token: str) -> tuple[Any, str, int]:
+    """Value and id of the last row of the page before, and the total. Raises Refusal."""
+    refused = Refusal(BAD_PARAMETER, "page_token is invalid or expired")
+    try:
+        raw = base64.b64decode(token, validate=True)
+        stamp, payload = raw[len(HEAD) : len(HEAD) + SEAL], raw[len(HEAD) + SEAL :]
+    except ValueError:
+        raise refused from None
+    if not hmac.compare_digest(stamp, _stamp(call, payload)):
+        raise refused
+    found, value, row_id, total, expires = orjson.loads(payload)
+    if expires < call.market.clock.now():
+        raise refused
+    if found != filters:
+        raise Refusal(BAD_PARAMETER, "page_token does not belong to these filters")
+    return value, row_id, total
+
+
+def _stamp(call: Call, payload: bytes) -> bytes:
+    return hmac.new(call.market.app["app_secret"].encode(), payload, sha256).digest()[:SEAL]
+
+
+def keyset(call: Call, name: str, filters: list[Any], ids: list[str], size: int) -> tuple[list[str], str]:
+    """One page of a list of ids in ascending order of number, and the token of the next."""
+    seal_of = fingerprint(call, [name, *filters])
+    start = 0
+    if token := call.query.get("page_token"):
+        last = unseal(call, seal_of, token)[1]
+        start = bisect_right(ids, int(last), key=int)
+    page = ids[start : start + size]
+    return page, seal(call, seal_of, 0, page[-1], len(ids)) if start + size < len(ids) else ""
 
 
 def time_window(call: Call, *columns: str) -> tuple[str, tuple[Any, ...]]:

@@ -50,6 +50,28 @@ CREATE TABLE IF NOT EXISTS external_orders (
   order_id TEXT NOT NULL, platform TEXT NOT NULL, external_id TEXT NOT NULL, shop_id TEXT NOT NULL, doc BLOB NOT NULL,
   PRIMARY KEY (order_id, platform));
 CREATE INDEX IF NOT EXISTS external_orders_id ON external_orders (shop_id, platform, external_id);
+CREATE TABLE IF NOT EXISTS products (
+  id TEXT PRIMARY KEY, shop_id TEXT NOT NULL, status TEXT NOT NULL, audit_status TEXT NOT NULL, tree TEXT NOT NULL, quality TEXT NOT NULL,
+  external_id TEXT, create_time INTEGER NOT NULL, update_time INTEGER NOT NULL, due_time INTEGER, doc BLOB NOT NULL, inner BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS products_create ON products (shop_id, create_time, id);
+CREATE INDEX IF NOT EXISTS products_status ON products (shop_id, status, create_time, id);
+CREATE INDEX IF NOT EXISTS products_update ON products (shop_id, update_time, id);
+CREATE INDEX IF NOT EXISTS products_external ON products (shop_id, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS products_due ON products (due_time) WHERE due_time IS NOT NULL;
+CREATE TABLE IF NOT EXISTS product_versions (product_id TEXT NOT NULL, version TEXT NOT NULL, doc BLOB NOT NULL, PRIMARY KEY (product_id, version));
+CREATE TABLE IF NOT EXISTS skus (
+  id TEXT PRIMARY KEY, product_id TEXT NOT NULL, shop_id TEXT NOT NULL, position INTEGER NOT NULL, seller_sku TEXT NOT NULL, code TEXT,
+  live INTEGER NOT NULL, status TEXT NOT NULL DEFAULT 'NORMAL', source TEXT, price BLOB NOT NULL, locked INTEGER NOT NULL DEFAULT 0, auto_restock INTEGER);
+CREATE INDEX IF NOT EXISTS skus_product ON skus (product_id, position);
+CREATE INDEX IF NOT EXISTS skus_seller ON skus (shop_id, seller_sku);
+CREATE INDEX IF NOT EXISTS skus_code ON skus (shop_id, code) WHERE code IS NOT NULL;
+CREATE TABLE IF NOT EXISTS stock (
+  sku_id TEXT NOT NULL, warehouse_id TEXT NOT NULL, available INTEGER NOT NULL, committed INTEGER NOT NULL DEFAULT 0, more BLOB,
+  PRIMARY KEY (sku_id, warehouse_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS objects (
+  uri TEXT PRIMARY KEY, kind TEXT NOT NULL, use_case TEXT NOT NULL, format TEXT NOT NULL, name TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
+  sha256 TEXT NOT NULL, size INTEGER NOT NULL, time INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS custom_brands (id TEXT PRIMARY KEY, name TEXT NOT NULL, open_id TEXT NOT NULL, time INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS idempotency (shop_id TEXT, operation TEXT, key TEXT, answer BLOB, PRIMARY KEY (shop_id, operation, key));
 CREATE TABLE IF NOT EXISTS webhook_addresses (
   shop_id TEXT NOT NULL, event_type TEXT NOT NULL, address TEXT NOT NULL, create_time INTEGER NOT NULL, update_time INTEGER NOT NULL,
@@ -64,6 +86,7 @@ CREATE TABLE IF NOT EXISTS faults (id INTEGER PRIMARY KEY, doc BLOB NOT NULL, hi
 EPHEMERAL = (
     *("orders", "packages", "cancellations", "external_orders", "idempotency"),
     *("webhook_addresses", "deliveries", "faults"),
+    *("products", "product_versions", "skus", "stock", "objects", "custom_brands"),
 )
 
 
@@ -127,3 +150,4 @@ class Store:
         with self.write() as db:
             for table in (*EPHEMERAL, *(("grants", "ended_shops", "codes", "tokens") if authorizations else ())):
                 db.execute(f"DELETE FROM {table}")
+            db.execute("DELETE FROM meta WHERE name IN ('category_changes', 'shop_failures')")

@@ -247,7 +247,7 @@ def _units(parts: Sequence[tuple[OrderLine, str, Decimal, int]], matches: Mappin
                 line.sale_price if count == 1 else None,
                 cancelled=line.line_id in gone,
                 name=line.name,
-            )  # fmt: skip
+            )
         )
     return units
 

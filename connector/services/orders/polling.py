@@ -232,15 +232,17 @@ def read_windows(
     """Read and store every window of the run's check-point that is not done; False when the run was cancelled on the way."""
     reading = windows.Reading(client, run.checkpoint["windows"], field, filters)
     total = 0
-    with reading.pages(threads) as pages:
-        for page in pages:
+    with reading.pages(threads) as batches:
+        for pages in batches:
             if run.cancelled:
                 return False
-            if page is None:
+            if not pages:
                 continue
-            total += page.total or 0
-            reading.mark_stored(page)
-            outcome.add(intake.store_page(rules, page.orders, park=park, also=lambda session: run.save_checkpoint(session, windows=reading.position())))
+            for page in pages:
+                total += page.total or 0
+                reading.mark_stored(page)
+            orders = [order for page in pages for order in page.orders]
+            outcome.add(intake.store_page(rules, orders, park=park, also=lambda session: run.save_checkpoint(session, windows=reading.position())))
             run.progress(outcome.read, max(outcome.read, total), "Reading orders")
     return not run.cancelled
 

@@ -27,6 +27,8 @@ PAGE_SIZE = 100
 REFUSALS = 5
 #: A window with fewer orders left is not worth dividing.
 WORTH_DIVIDING = 2 * PAGE_SIZE
+#: Pages that wait are stored in one transaction, up to so many: a commit costs as much as writing twenty orders.
+TOGETHER = 4
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ class Reading:
         self._client, self._field, self._filters = client, field, dict(filters)
         self._lock = threading.Lock()
         self._windows = [Window(**part, read=part["stored"]) for part in position]
-        self._pages: queue.Queue[Fetched | BaseException] = queue.Queue(maxsize=2)
+        self._pages: queue.Queue[Fetched | BaseException] = queue.Queue(maxsize=TOGETHER)
         self._stop = threading.Event()
         self._app = current_app._get_current_object()  # type: ignore[attr-defined]
 
@@ -88,8 +90,8 @@ class Reading:
             page.window.done = page.window.done or page.last
 
     @contextmanager
-    def pages(self, threads: int) -> Iterator[Iterator[Fetched | None]]:
-        """The pages as they come (None now and then, to look at other things); all threads have ended when this is left."""
+    def pages(self, threads: int) -> Iterator[Iterator[list[Fetched]]]:
+        """The pages as they come, all that are there at once (none now and then, to look at other things); the threads have ended when this is left."""
         waiting = [window for window in self._windows if not window.done]
         workers = [
             threading.Thread(target=contextvars.copy_context().run, args=(self._work, waiting[number : number + 1]), daemon=True)
@@ -108,16 +110,21 @@ class Reading:
             for worker in workers:
                 worker.join()
 
-    def _incoming(self) -> Iterator[Fetched | None]:
+    def _incoming(self) -> Iterator[list[Fetched]]:
         while not self.finished:
+            pages: list[Fetched] = []
             try:
                 page = self._pages.get(timeout=0.5)
+                while not isinstance(page, BaseException):
+                    pages.append(page)
+                    if len(pages) == TOGETHER:
+                        break
+                    page = self._pages.get_nowait()
             except queue.Empty:
-                yield None
-                continue
+                page = None
+            yield pages
             if isinstance(page, BaseException):
                 raise page
-            yield page
 
     # --- the threads
 

@@ -1,0 +1,117 @@
+"""A real Chromium against a whole product: web server, workers, scheduler, Valkey and practice servers, in a folder of their own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route, expect, sync_playwright
+
+from bench.house import House
+from tests.browser.shop import ADMINISTRATOR, PASSWORD, open_shop
+
+ARGUMENTS = [
+    "--no-sandbox", "--headless", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+expect.set_options(timeout=15_000)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/browser" in str(item.path):
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    setattr(item, f"report_{report.when}", report)
+    return report
+
+
+@pytest.fixture(scope="session")
+def _playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def chromium(_playwright: Playwright) -> Iterator[Browser]:
+    """Debian's Chromium, or Google's; Playwright's own is not needed."""
+    found = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    assert found is not None, "Chromium is missing; `make test` installs it"
+    browser = _playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+    yield browser
+    browser.close()
+
+
+NewContext = Callable[..., BrowserContext]
+
+
+@pytest.fixture
+def new_context(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[NewContext]:
+    """Contexts that reach nothing but this machine, fail the test on an error in the page's console, and leave a picture when the test fails."""
+    opened: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def make(**options: object) -> BrowserContext:
+        context = chromium.new_context(**{"viewport": WIDE, "locale": "en-GB", **options})  # type: ignore[arg-type]
+        context.route(lambda url: urlsplit(url).hostname not in ("127.0.0.1", "localhost", None), _refuse)
+        context.on("console", lambda message: complaints.append(f"{message.type}: {message.text}") if message.type in ("error", "warning") else None)
+        context.on("weberror", lambda error: complaints.append(f"error: {error.error}"))
+        opened.append(context)
+        return context
+
+    def _refuse(route: Route) -> None:
+        complaints.append(f"a request left this machine: {route.request.url}")
+        route.abort()
+
+    yield make
+    report = getattr(request.node, "report_call", None)
+    if report is not None and report.failed:
+        folder = Path("test-results")
+        folder.mkdir(exist_ok=True)
+        name = re.sub(r"\W+", "-", request.node.name)
+        for number, page in enumerate(page for context in opened for page in context.pages):
+            page.screenshot(path=folder / f"{name}-{number}.png", full_page=True)
+    for context in opened:
+        context.close()
+    # A refused upload or a wrong password is a 4xx that the browser writes to its console; everything else is a fault of the page.
+    assert [each for each in complaints if "Failed to load resource" not in each] == []
+
+
+@pytest.fixture(scope="session")
+def shop() -> Iterator[House]:
+    """A house that has been open for two days: an administrator, a connected account, forty orders, parcels, failures."""
+    with House() as house:
+        open_shop(house)
+        yield house
+
+
+@pytest.fixture
+def fresh_house() -> Iterator[House]:
+    """A house as it is after the very first ``make run``."""
+    with House() as house:
+        yield house
+
+
+def sign_in(page: Page, house: House, email: str = ADMINISTRATOR, password: str = PASSWORD) -> Page:
+    page.goto(f"{house.url}/sign-in")
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1, name="Today")).to_be_visible()
+    return page
+
+
+@pytest.fixture
+def page(new_context: NewContext, shop: House) -> Page:
+    """A signed-in administrator's page, wide, light, with JavaScript."""
+    return sign_in(new_context().new_page(), shop)

@@ -1,0 +1,70 @@
+"""What the browser tests find in the house: made through the product's own functions, as the worker and the scheduler make it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bench.house import House
+
+ADMINISTRATOR, PASSWORD = "ada@example.test", "correct-horse-battery-staple"
+ORDERS = 40
+
+
+def open_shop(house: House) -> None:
+    """An administrator, the GB practice shop, orders in every state, parcels by known and unknown carriers, and orders that cannot be created."""
+    plain = {"platform_shipping": 0, "fulfilled_by_tiktok": 0, "sample": 0, "bundle": 0}
+    house.post("magento", "seed", {"world": "demo", "bulk": 40})
+    house.post("tiktok", "seed", {"region": "GB", "orders": ORDERS - 3, "seed": 3, "since_hours": 48})
+    house.post("tiktok", "seed", {"region": "GB", "orders": 3, "seed": 9, "since_hours": 20, "skus": ["BULK-000990"], "status": "AWAITING_SHIPMENT", "kinds": plain})
+    app = house.app()
+    with app.app_context():
+        from connector.core.db import unit_of_work
+        from connector.services import runs, settings, users
+        from connector.services.accounts.unattended import connect_practice_shop
+
+        with unit_of_work():
+            users.create(email=ADMINISTRATOR, password=PASSWORD, role="administrator", name="Ada", terms=True)
+        settings.put({"setup.finished": True}, actor=ADMINISTRATOR)
+        account_id = connect_practice_shop("GB", actor=ADMINISTRATOR).id
+        runs.submit("orders.import", account_id=account_id, key=f"schedule:orders.import:{account_id}", started_by=ADMINISTRATOR)
+        settled(house, app)
+        _ship_some(house)
+        for kind in ("shipments.collect", "cancellations.import"):
+            runs.submit(kind, account_id=account_id, key=f"schedule:{kind}:{account_id}", started_by=ADMINISTRATOR)
+        settled(house, app)
+        from connector.services import reconcile
+
+        reconcile.submit_all(started_by=ADMINISTRATOR)
+        settled(house, app)
+
+
+def _ship_some(house: House) -> None:
+    for order in house.get("magento", "orders")[:8]:
+        unknown = order["entity_id"] % 4 == 0
+        track = {"title": "Moon Courier", "carrier_code": "custom"} if unknown else {"title": "Royal Mail", "carrier_code": "royalmail"}
+        house.post("magento", f"orders/{order['entity_id']}/ship", {"tracks": [{"track_number": f"AB{order['entity_id']:09d}GB", **track}]})
+
+
+def settled(house: House, app: Any, patience: float = 60.0) -> None:
+    """Wait until no run is open."""
+    from sqlalchemy import func, select
+
+    from connector.core.db import db
+    from connector.models.run import QUEUED, RUNNING, JobRun
+
+    def quiet() -> bool:
+        db.session.rollback()
+        return not db.session.scalar(select(func.count()).select_from(JobRun).where(JobRun.state.in_((QUEUED, RUNNING))))
+
+    wait_until(quiet, patience=patience, otherwise=lambda: (house.folder / "house.log").read_text()[-2000:])
+
+
+def wait_until(true: Callable[[], bool], *, patience: float = 30.0, otherwise: Callable[[], str] = lambda: "") -> None:
+    """Wait until ``true()`` holds twice in a row, half a second apart: a run may hand over to the next one."""
+    held, deadline = 0, time.monotonic() + patience
+    while held < 2:
+        held = held + 1 if true() else 0
+        assert time.monotonic() < deadline, f"gave up after {patience:.0f} s. {otherwise()}"
+        time.sleep(0.5)
