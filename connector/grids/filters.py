@@ -21,6 +21,8 @@ class Args(Protocol):
 
     def getlist(self, key: str) -> list[str]: ...
 
+    def keys(self) -> Iterable[str]: ...
+
 
 class Chip(NamedTuple):
     """A filter in force. Removing it drops ``drop``: parameter names, or (name, value) for one of several values."""
@@ -70,9 +72,13 @@ class Choices(Filter):
     def __init__(self, key: str, label: str, expr: Any, choices: Choosable, *, multiple: bool = True, pinned: bool = False) -> None:
         super().__init__(key, label, pinned=pinned)
         self.expr, self.choices, self.multiple = expr, choices, multiple and not pinned
+        self._fixed = None if callable(choices) else self._pairs(choices)
 
     def options(self) -> Options:
-        found = self.choices() if callable(self.choices) else self.choices
+        return self._fixed if self._fixed is not None else self._pairs(self.choices())  # type: ignore[operator]
+
+    @staticmethod
+    def _pairs(found: Any) -> Options:
         pairs = found.items() if isinstance(found, Mapping) else found
         return [(str(value), label if isinstance(label, str) else label[0]) for value, label in pairs]
 

@@ -122,6 +122,9 @@ class _NoArgs:
     def __init__(self, state: GridState) -> None:
         self.pairs = state.params(paging=False)
 
+    def keys(self) -> list[str]:
+        return [name for name, value in self.pairs]
+
     def getlist(self, key: str) -> list[str]:
         return [value for name, value in self.pairs if name == key]
 

@@ -59,7 +59,9 @@ class GridState:
         values: dict[str, Any] = {}
         problems: list[str] = []
         options = {each.key: each.options() for each in grid.filters}
-        for each in grid.filters:
+        asked = set(args.keys())
+        named = [each for each in grid.filters if not asked.isdisjoint(each.names)]
+        for each in named:
             try:
                 value = each.parse(args, tz, options[each.key])
             except ValueError as problem:
@@ -74,7 +76,7 @@ class GridState:
             grid=grid,
             path=path,
             values=values,
-            raw={name: args.getlist(name) for each in grid.filters for name in each.names},
+            raw={name: args.getlist(name) for each in named for name in each.names},
             problems=tuple(problems),
             options=options,
             q=(args.get("q") or "").strip()[:200],

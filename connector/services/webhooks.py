@@ -90,8 +90,9 @@ def _keep(account: Account, kind: int, notification: str, shop_id: str, sent_at:
     outcome = refresh.WAITING if numbers else ("received" if kind in (SELLER_DEAUTHORIZATION, UPCOMING_AUTHORIZATION_EXPIRATION) else "of no use here")
     with unit_of_work() as session:
         dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-        fresh = session.execute(
-            dialect.insert(WebhookDelivery.__table__).on_conflict_do_nothing(index_elements=["notification_id"]),
+        statement = dialect.insert(WebhookDelivery.__table__).on_conflict_do_nothing(index_elements=["notification_id"])
+        fresh = session.scalar(
+            statement.returning(WebhookDelivery.__table__.c.notification_id),
             {
                 "notification_id": notification_id,
                 "account_id": account.id,
@@ -102,8 +103,8 @@ def _keep(account: Account, kind: int, notification: str, shop_id: str, sent_at:
                 "received_at": utcnow(),
                 "outcome": outcome,
             },
-        ).rowcount
-        if not fresh:
+        )
+        if fresh is None:
             return False
         if numbers:
             _mark_dirty(session, account.id, numbers)

@@ -84,8 +84,9 @@ class Form(FlaskForm):
         return found
 
     def values(self) -> dict[str, Any]:
-        """The fields' data without the CSRF token and buttons."""
-        return {name: field.data for name, field in self._fields.items() if name != "csrf_token" and field.type != "SubmitField"}
+        """The fields' data without the CSRF token and buttons; a text that was not sent at all counts as empty."""
+        kept = {name: field for name, field in self._fields.items() if name != "csrf_token" and field.type != "SubmitField"}
+        return {name: "" if field.data is None and isinstance(field, StringField) else field.data for name, field in kept.items()}
 
 
 def _flat(errors: Any) -> list[str]:

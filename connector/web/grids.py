@@ -112,13 +112,15 @@ def grid_context(grid: Grid, state: GridState, page: Page) -> dict[str, Any]:
     views = _views(grid)
     columns = [(column, _cell(grid, column.cell)) for column in state.visible]
     bulk_actions, row_actions = [action for action in allowed if action.bulk], [action for action in allowed if action.row]
+    pinned, panel = _filters(grid, state, pinned=True), _filters(grid, state, pinned=False)
     parts = {
         "grid": grid,
         "state": state,
         "page": page,
         "swap": _swapper(grid),
-        "pinned_filters": _filters(grid, state, pinned=True),
-        "panel_filters": _filters(grid, state, pinned=False),
+        "once": _once(grid, state, pinned, panel),
+        "pinned_filters": pinned,
+        "panel_filters": panel,
         "column_boxes": _column_boxes(grid, state),
         "draw_rows": rows_drawer(grid, columns, row_actions, selectable=bool(bulk_actions)),
         "bulk_actions": bulk_actions,
@@ -155,6 +157,14 @@ def _fragment(key: tuple[Any, ...], draw: Callable[[], Markup]) -> Markup:
     return known[key]
 
 
+def _once(grid: Grid, state: GridState, *parts: Markup) -> Callable[[str, Callable[[], Markup]], Markup]:
+    """``once(name, draw)`` for what a page draws of the grid, its state and ``parts`` alone; kept while nothing is searched or filtered."""
+    if state.raw or state.q or state.values:
+        return lambda name, draw: draw()
+    key = (grid.key, state.path, state.columns_chosen, *state.params(paging=False, columns=True), *parts)
+    return lambda name, draw: _fragment((name, *key), draw)
+
+
 def _filters(grid: Grid, state: GridState, *, pinned: bool) -> Markup:
     """The filters' inputs. While nothing is filled in they are the same for everybody, and they are half of what the page's template would do."""
     shown = [each for each in grid.filters if each.pinned is pinned]
@@ -163,7 +173,7 @@ def _filters(grid: Grid, state: GridState, *, pinned: bool) -> Markup:
         kinds = current_app.jinja_env.get_template("components/filters.html").module
         return Markup().join(getattr(kinds, each.kind)(each, state, grid.key) for each in shown)
 
-    if any(state.raw[name] for each in shown for name in each.names):
+    if any(name in state.raw for each in shown for name in each.names):
         return draw()
     return _fragment(("filters", grid.key, pinned, *(tuple(state.options[each.key]) for each in shown)), draw)
 
@@ -258,11 +268,9 @@ def _chosen(grid: Grid, state: GridState, scope: Any, which: str, row_id: str) -
 
 def _done(result: Result, back: str) -> Any:
     toast(result.message, result.tone)
-    if result.url:
-        return go_to(result.url)
     if result.run_id is not None and "queue.run" in current_app.view_functions:
         return go_to(url_for("queue.run", run_id=result.run_id))
-    return go_to(back)
+    return go_to(result.url or back)
 
 
 def _confirm_page(grid: Grid, action: Action, checks: list[Preview], form: Any, *, which: str, row_id: str, ids: list[Any], back: str, status: int) -> Response:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from connector.core.db import db
 from connector.web.auth import can
-from connector.web.navigation import ROOT, menu
+from connector.web.navigation import ROOT, drawn_menu
 
 
 class Banner(NamedTuple):
@@ -86,5 +86,5 @@ def _may_open(endpoint: str) -> bool:
 def init_app(app: Flask) -> None:
     app.jinja_env.add_extension("jinja2.ext.do")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(menu=menu, menu_root=ROOT, banners=_banners, url_or_none=_url_or_none, may_open=_may_open)
+    app.jinja_env.globals.update(drawn_menu=drawn_menu, menu_root=ROOT, banners=_banners, url_or_none=_url_or_none, may_open=_may_open)
     app.jinja_env.globals["version"] = app.config.get("VERSION", "")

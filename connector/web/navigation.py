@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from flask import current_app, request, url_for
 from flask_login import current_user
+from markupsafe import Markup
 
 from connector.web.auth import can
 
@@ -45,18 +47,17 @@ class Item(NamedTuple):
     current: bool
 
 
-def menu() -> list[tuple[str, list[Item]]]:
-    """(group, entries) for the present user."""
-    role = current_user.role if current_user.is_authenticated else ""
-    known: dict[tuple[str, ...], list[tuple[str, list[Item]]]] = current_app.extensions.setdefault("connector.menus", {})
-    key = (role, request.endpoint or "", request.script_root)
-    if key not in known:
-        known[key] = _menu()
+def drawn_menu(draw: Callable[[list[tuple[str, list[Item]]]], Markup]) -> Markup:
+    """``draw(menu())``, kept: it depends on the role and the page alone."""
+    known: dict[tuple[str, ...], Markup] = current_app.extensions.setdefault("connector.menus", {})
+    key = (current_user.role if current_user.is_authenticated else "", request.endpoint or "", request.script_root)
+    if key not in known or current_app.debug:
+        known[key] = draw(menu())
     return known[key]
 
 
-def _menu() -> list[tuple[str, list[Item]]]:
-    """It depends on the role and the page alone, so each is put together once."""
+def menu() -> list[tuple[str, list[Item]]]:
+    """(group, entries) for the present user."""
     groups: dict[str, list[Item]] = {}
     area = request.blueprint or ""
     for entry in ENTRIES:

@@ -76,8 +76,8 @@ def new_context(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[N
     yield make
     report = getattr(request.node, "report_call", None)
     if report is not None and report.failed:
-        folder = Path("test-results")
-        folder.mkdir(exist_ok=True)
+        folder = Path("build/browser")
+        folder.mkdir(parents=True, exist_ok=True)
         name = re.sub(r"\W+", "-", request.node.name)
         for number, page in enumerate(page for context in opened for page in context.pages):
             page.screenshot(path=folder / f"{name}-{number}.png", full_page=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -111,6 +112,36 @@ def test_versions_that_come_in_the_wrong_order_inside_one_page_end_with_the_newe
     payload = market.order(place(market, sku=sku))
     take(account, later(payload, 30, status="IN_TRANSIT"), payload, later(payload, 10, status="AWAITING_COLLECTION"))
     assert stored(payload["id"]).remote_status == "IN_TRANSIT"
+
+
+def test_writers_with_overlapping_pages_at_the_same_moment_store_each_order_once_and_the_newest_version(account, market, app):
+    """Windows overlap, a webhook's run and a scheduled one meet: every order, line and event once, no dead-lock, the newest version at the end."""
+    ids = market.post("seed", region="GB", orders=40, status="AWAITING_SHIPMENT")["ids"]
+    first = [market.order(number) for number in ids]
+    pages = [first, [later(one, 20, status="AWAITING_COLLECTION") for one in reversed(first)], [later(one, 40, status="IN_TRANSIT") for one in first[10:]]]
+    faults: list[BaseException] = []
+
+    def write(page: list[dict[str, Any]]) -> None:
+        with app.app_context():
+            try:
+                take(account, *page)
+            except BaseException as fault:
+                faults.append(fault)
+            finally:
+                db.session.remove()
+
+    threads = [threading.Thread(target=write, args=(page,)) for page in [*pages, *reversed(pages)]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    statuses = dict(db.session.execute(select(Order.number, Order.remote_status)).all())
+    assert statuses == {number: "IN_TRANSIT" if place >= 10 else "AWAITING_COLLECTION" for place, number in enumerate(ids)}
+    assert db.session.scalar(select(func.count()).select_from(OrderLine)) == sum(len(one["line_items"]) for one in first)
+    assert db.session.scalar(select(func.count()).select_from(Event).where(Event.kind == "order.imported")) == 40
+    submitted = db.session.scalars(select(JobItem.ref).join(JobRun, JobRun.id == JobItem.run_id).where(JobRun.kind == "orders.create")).all()
+    assert len(submitted) == len(set(submitted)) == 40
 
 
 def test_an_unpaid_order_is_stored_and_does_nothing_but_reserve(account, market, sku):

@@ -232,7 +232,8 @@ import os, sys
 from dataclasses import replace
 from connector import create_app
 from connector.config import Config
-config = Config.from_env({"CONNECTOR_INSTANCE": sys.argv[1], "REDIS_URL": sys.argv[2], "LOG_LEVEL": "ERROR"}, testing=True)
+environment = {"CONNECTOR_INSTANCE": sys.argv[1], "REDIS_URL": sys.argv[2], "DATABASE_URL": sys.argv[6], "LOG_LEVEL": "ERROR"}
+config = Config.from_env(environment, testing=True)
 config = replace(config, practice_tiktok_url=sys.argv[3], practice_magento_url=sys.argv[4])
 app = create_app(config)
 with app.app_context():
@@ -251,7 +252,7 @@ def test_a_writer_killed_in_the_middle_of_a_call_is_continued(
     config = app.config["CONNECTOR"]
     method, path = CALLS[call]
     store.fault("slow", method, path, ms=1500)
-    arguments = [str(config.instance), config.redis_url, practice_tiktok.url, practice_magento.url, str(order.id)]
+    arguments = [str(config.instance), config.redis_url, practice_tiktok.url, practice_magento.url, str(order.id), config.database_url]
     writer = subprocess.Popen([sys.executable, "-c", _WRITER, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert writer.stdout is not None
     assert writer.stdout.readline().strip() == "writing"

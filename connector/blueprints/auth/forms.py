@@ -37,7 +37,7 @@ class PasswordForm(Form):
 
 
 class TokenForm(Form):
-    name = StringField("Name of the token", [Required(), Length(max=80)], description="What will use it, e.g. “warehouse script”.")
+    name = StringField("Name of the token", [Required(), Length(max=80)], id="token-name", description="What will use it, e.g. “warehouse script”.")
     days = SelectField("Valid for", choices=[("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "no end")], default="90")
 
 

@@ -51,9 +51,13 @@ def order(order_id: int) -> str:
     found = find(order_id)
     revealed = request.args.get("reveal") == "1" and can("orders.write")
     if revealed:
-        with unit_of_work():
-            events.record("order.revealed", "order", order_id, "Buyer data shown", account_id=found.account_id)
+        _write_down_the_look(found)
     return render_template("orders/order.html", **_facts(found, revealed), note=NoteForm())
+
+
+def _write_down_the_look(found: Order) -> None:
+    with unit_of_work():
+        events.record("order.revealed", "order", found.id, "Buyer data shown", account_id=found.account_id)
 
 
 def _facts(found: Order, revealed: bool) -> dict[str, Any]:
@@ -112,7 +116,9 @@ def data(order_id: int) -> Response:
     found = find(order_id)
     payload = db.session.get(OrderPayload, order_id)
     text = orjson.dumps(payload.body, option=orjson.OPT_INDENT_2).decode() if payload else "{}"
-    if not (request.args.get("reveal") == "1" and can("orders.write")):
+    if request.args.get("reveal") == "1" and can("orders.write"):
+        _write_down_the_look(found)
+    else:
         text = mask(text, operation="order", system="tiktok")
     template = "orders/_data.html" if wants_partial() else "orders/data.html"
     return make_response(render_template(template, order=found, text=text))

@@ -23,7 +23,13 @@ SECOND = ("Atelier", "Basics", "Collective", "Denim", "Electric", "Foods", "Good
 MOST_BRANDS = 1000
 DAY = 86_400
 # brands of these kinds are at home in these categories; the others everywhere
-KINDS = {"Denim": ("apparel",), "Electric": ("electric", "battery"), "Foods": ("food", "pet"), "Kids": ("kids", "toys", "apparel"), "Outdoor": ("sport", "apparel", "footwear")}
+KINDS = {
+    "Denim": ("apparel",),
+    "Electric": ("electric", "battery"),
+    "Foods": ("food", "pet"),
+    "Kids": ("kids", "toys", "apparel"),
+    "Outdoor": ("sport", "apparel", "footwear"),
+}
 
 
 @cache
@@ -31,8 +37,7 @@ def known_brands() -> dict[str, Document]:
     """The marketplace's own brands by id: every seventh is T1, every third is authorized."""
     names = sorted(f"{one} {other}" for one, other in product(FIRST, SECOND))
     return {
-        str(7_081_000_000_000_000_000 + number): {"name": name, "t1": number % 7 == 0, "authorized": number % 3 == 0}
-        for number, name in enumerate(names, 1)
+        str(7_081_000_000_000_000_000 + number): {"name": name, "t1": number % 7 == 0, "authorized": number % 3 == 0} for number, name in enumerate(names, 1)
     }
 
 
@@ -74,7 +79,12 @@ def list_brands(call: Call) -> dict[str, Any]:
     shown = []
     for brand_id in page:
         brand = every[brand_id]
-        entry = {"id": brand_id, "name": brand["name"], "authorized_status": "AUTHORIZED" if brand["authorized"] else "UNAUTHORIEZD", "is_t1_brand": brand["t1"]}
+        entry = {
+            "id": brand_id,
+            "name": brand["name"],
+            "authorized_status": "AUTHORIZED" if brand["authorized"] else "UNAUTHORIEZD",
+            "is_t1_brand": brand["t1"],
+        }
         if node is not None:
             entry["brand_status"] = "AVAILABLE" if available(brand, node) else "UNAVAILABLE"
         shown.append(entry)

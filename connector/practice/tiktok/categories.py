@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from . import refusals as codes
-from .markets import MARKETS
 from .operations import Call, operation
 from .orderbook import Document
 from .refusals import Refusal
@@ -123,9 +122,7 @@ def list_categories(call: Call) -> dict[str, Any]:
             continue
         name = local_name(node.name, locale)
         if keyword in name.casefold():
-            shown.append(
-                {"id": node.id, "parent_id": node.parent_id, "local_name": name, "is_leaf": is_leaf(node, changed), "permission_statuses": [status]}
-            )
+            shown.append({"id": node.id, "parent_id": node.parent_id, "local_name": name, "is_leaf": is_leaf(node, changed), "permission_statuses": [status]})
     return {"categories": shown}
 
 
@@ -215,7 +212,4 @@ def category_attributes(call: Call) -> dict[str, Any]:
 @operation("categories.rules", "GET /product/{version}/categories/{category_id}/rules", "202309", SCOPE)
 def category_rules(call: Call) -> dict[str, Any]:
     version, _ = check_version(call.shop, call.query.get("category_version")), _locale(call)
-    answer = rules_of(call.market, find(call.market, call.path["category_id"], version))
-    if call.shop["region"] in MARKETS and call.shop["region"] != "SG":
-        answer = {**answer, "cod": {"is_supported": False}}
-    return answer
+    return rules_of(call.market, find(call.market, call.path["category_id"], version))

@@ -112,6 +112,18 @@ def time_window(call: Call, *columns: str) -> tuple[str, tuple[Any, ...]]:
     return where, tuple(values)
 
 
+def time_bounds(call: Call, *columns: str) -> tuple[str, tuple[Any, ...]]:
+    """`<column>_ge` and `<column>_le` of the body as closed conditions: product search has both ends in (TTS §5.3.11)."""
+    where, values = "", []
+    for column in columns:
+        for suffix, sign in (("ge", ">="), ("le", "<=")):
+            bound = call.field(f"{column}_{suffix}", int)
+            if bound is not None:
+                where += f" AND {column} {sign} ?"
+                values.append(bound)
+    return where, tuple(values)
+
+
 def joined(name: bytes, documents: list[bytes], token: str, total: int) -> bytes:
     """`{"<name>": [...], "next_page_token": ..., "total_count": n}` from documents that are JSON already."""
     head = b'{"' + name + b'":[' + b",".join(documents) + b"]"

@@ -169,9 +169,7 @@ HTTP_STATUS = {
 class Refusal(Exception):
     """Ends a call. `http` defaults to the status of the code, and to 200 for business codes. `data` is missing on errors, but for the wrapper 12052990."""
 
-    def __init__(
-        self, code: int, message: str, *, http: int | None = None, headers: dict[str, str] | None = None, data: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, code: int, message: str, *, http: int | None = None, headers: dict[str, str] | None = None, data: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

@@ -138,7 +138,7 @@ def rules(traits: tuple[str, ...]) -> dict[str, Any]:
         "product_certifications": certificates,
         "size_chart": {"is_required": "sizechart" in traits, "is_supported": worn},
         "package_dimension": {"is_required": "book" not in traits},
-        "cod": {"is_supported": "food" not in traits},
+        "cod": {"is_supported": False},  # in none of the practice markets (TTS §5.3.8)
         "epr": {"is_required": False},
         "manufacturer": {"is_required": False},
         "responsible_person": {"is_required": False},
