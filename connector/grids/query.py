@@ -29,6 +29,7 @@ from connector.grids.state import GridState
 COUNT_CAP = 10_001
 TAB_COUNT_CAP = 1_001
 COUNT_SECONDS = 15
+DEAR_SECONDS = 0.003  #: a count that took longer is not repeated at every page
 LAST_NUMBERED_ROW = 10_000
 
 
@@ -265,25 +266,32 @@ def _decode(sort: Column, cursor: str) -> tuple[Any, Any] | None:
     return (value, pk) if key == sort.key else None
 
 
-_counts: dict[Any, tuple[float, int]] = {}
+_counts: dict[Any, tuple[float, int]] = {}  #: question -> (until when it holds, answer)
 
 
 def forget_counts() -> None:
-    """Count afresh at the next page (counts are otherwise kept 15 seconds in this process)."""
+    """Count afresh at the next page (dear counts are otherwise kept in this process)."""
     _counts.clear()
 
 
 def _kept_count(key: tuple[Any, ...], ask: Callable[[], Select[Any]], cap: int) -> int:
-    """How many rows, but never counting past ``cap``; the same question within 15 seconds is answered from memory."""
+    """How many rows, but never counting past ``cap``.
+
+    A count that was dear, or is so large that a few rows more go unseen, is kept for ``COUNT_SECONDS``; the others are asked afresh every time,
+    so that a row never stands beside a tab that does not count it.
+    """
     key = (str(db.engine.url), *key)
-    now = time.monotonic()
+    began = time.monotonic()
     known = _counts.get(key)
-    if known is None or now - known[0] > COUNT_SECONDS:
+    if known is not None and began < known[0]:
+        return known[1]
+    inner = ask().with_only_columns(literal_column("1")).order_by(None).limit(cap).subquery()
+    found: int = db.session.execute(select(func.count()).select_from(inner)).scalar_one()
+    if found >= cap or time.monotonic() - began > DEAR_SECONDS:
         if len(_counts) > 2000:
             _counts.clear()
-        inner = ask().with_only_columns(literal_column("1")).order_by(None).limit(cap).subquery()
-        known = _counts[key] = (now, db.session.execute(select(func.count()).select_from(inner)).scalar_one())
-    return known[1]
+        _counts[key] = (began + COUNT_SECONDS, found)
+    return found
 
 
 def _question(grid: Grid, state: GridState, scope: Any, *, pinned_only: bool = False) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from zoneinfo import available_timezones
 
 from flask import Response
 from flask_wtf import FlaskForm
-from wtforms import Field, SelectField, SelectMultipleField
+from wtforms import Field, SelectField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, StopValidation
 
 from connector.core.errors import DomainError

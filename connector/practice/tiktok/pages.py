@@ -51,6 +51,15 @@ class Page:
         last = rows[self.size - 1]
         return rows[: self.size], seal(self.call, self._fingerprint(), last["sort_value"], last["id"], total), total
 
+    def passed(self) -> int:
+        """How many rows the pages before this one held."""
+        if not (token := self.call.query.get("page_token")):
+            return 0
+        last_value, last_id, _ = unseal(self.call, self._fingerprint(), token)
+        where = f"{self.where} AND ({self.column}, id) {'>=' if self.descending else '<='} (?, ?)"
+        query = f"SELECT count(*) FROM {self.table} WHERE {where}"
+        return self.call.market.store.read.execute(query, (*self.values, last_value, last_id)).fetchone()[0]
+
     def _fingerprint(self) -> str:
         return fingerprint(self.call, [self.table, self.column, self.descending, self.where, list(self.values)])
 

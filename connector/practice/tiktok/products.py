@@ -98,7 +98,9 @@ def create_product(call: Call) -> dict[str, Any]:
     key = call.field("idempotency_key")
     if key is not None and len(key) > KEY_CHARACTERS:
         raise Refusal(codes.BAD_REQUEST, f"param body.idempotency_key is invalid: at most {KEY_CHARACTERS} characters")
-    earlier = market.store.read.execute("SELECT answer FROM idempotency WHERE shop_id = ? AND operation = 'products.create' AND key = ?", (shop["id"], key or ""))
+    earlier = market.store.read.execute(
+        "SELECT answer FROM idempotency WHERE shop_id = ? AND operation = 'products.create' AND key = ?", (shop["id"], key or "")
+    )
     if key and (row := earlier.fetchone()):
         return orjson.loads(row["answer"])
     draft = _is_draft(body)

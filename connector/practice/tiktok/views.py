@@ -90,7 +90,12 @@ def _skus(call: Call, listing: Listing, content: Document) -> list[Document]:
         if (row := rows.get(doc["id"])) is None:
             continue
         price = orjson.loads(row["price"])
-        entry = {**doc, "price": {**shown_price(price), "unit_price": price["amount"]}, "inventory": shown_stock(stock[doc["id"]]), "status_info": status_info(row)}
+        entry = {
+            **doc,
+            "price": {**shown_price(price), "unit_price": price["amount"]},
+            "inventory": shown_stock(stock[doc["id"]]),
+            "status_info": status_info(row),
+        }
         if "list_price" in price:
             entry["list_price"] = price["list_price"]
         shown.append(entry)
@@ -108,7 +113,7 @@ def search_products(call: Call) -> Raw:
     page = Page(call, "products", "create_time", True, size, where, values)
     rows, token, total = page.fetch()
     ceiling = int(call.market.settings.search_ceiling)
-    if total > ceiling and (call.market.settings.search_refuses_wide_windows or page.rows_before() + len(rows) > ceiling):
+    if total > ceiling and (call.market.settings.search_refuses_wide_windows or page.passed() + len(rows) > ceiling):
         raise Refusal(codes.SEARCH_TOO_WIDE, f"the search window holds more than {ceiling} results: narrow it")
     heads = [orjson.loads(row["doc"]) for row in rows]
     return Raw(joined(b"products", [orjson.dumps(each) for each in _with_skus(call, heads)], token, total))
