@@ -33,7 +33,7 @@ from connector.models.run import JobItem, JobRun
 from connector.models.trace import Event
 from connector.practice.serve import PracticeServer
 from connector.services import connections
-from connector.services.orders import intake, polling
+from connector.services.orders import intake, order_rows, polling
 from connector.supervisor.valkey import EmbeddedValkey
 
 LATENCY_MS = 200
@@ -186,10 +186,10 @@ def _naive(account_id: int, window: Window) -> int:
 
 def _store_one(session: Session, account_id: int, payload: dict[str, Any]) -> None:
     snapshot = read_order(payload)
-    header = {name: getattr(snapshot, name) for name in intake._HEADER if name != "number"}
+    header = {name: getattr(snapshot, name) for name in order_rows.HEADER if name != "number"}
     order = _get_or_create(session, Order, {"account_id": account_id, "number": snapshot.number}, {**header, "digest": ""})
     for line in snapshot.lines:
-        values = {name: getattr(line, name) for name in intake._LINE if name != "line_id"}
+        values = {name: getattr(line, name) for name in order_rows.LINE if name != "line_id"}
         _get_or_create(session, OrderLine, {"order_id": order.id, "line_id": line.line_id}, values)
     buyer = {"address": snapshot.address, "buyer_name": snapshot.buyer_name, "buyer_email": snapshot.buyer_email}
     _get_or_create(session, OrderPayload, {"order_id": order.id}, {"body": payload, **buyer})

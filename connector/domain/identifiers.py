@@ -11,18 +11,24 @@ _ISBN_10 = re.compile(r"\d{9}X")
 
 
 def why_wrong(code: str, kind: str) -> str | None:
-    """What is wrong with a code of this type, as the end of a sentence; None when nothing is."""
+    """What is wrong with the form of a code of this type, as the end of a sentence; None when nothing is."""
     lengths = LENGTHS.get(kind)
     if lengths is None:
         return f"is of the unknown type {kind or '(none)'}"
     if kind == "ISBN" and _ISBN_10.fullmatch(code):
-        return None if _isbn_10_holds(code) else "has a wrong check character"
+        return None
     if not (code.isascii() and code.isdigit() and len(code) in lengths):
         expected = " or ".join(map(str, lengths)) + " digits" + (", or 9 digits and X" if kind == "ISBN" else "")
         return f"is not a {kind}, which has {expected}"
-    if (expected_digit := check_digit(code[:-1])) != code[-1]:
-        return f"has the check digit {code[-1]} where {expected_digit} is right"
     return None
+
+
+def why_doubtful(code: str, kind: str) -> str | None:
+    """A well-formed code whose check digit does not fit: a digit is mistyped. The end of a sentence; None when it fits."""
+    if kind == "ISBN" and _ISBN_10.fullmatch(code):
+        return None if _isbn_10_holds(code) else "has a check character that does not fit its digits"
+    expected = check_digit(code[:-1])
+    return None if expected == code[-1] else f"ends in {code[-1]} where its digits ask for {expected}"
 
 
 def check_digit(digits: str) -> str:

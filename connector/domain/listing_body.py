@@ -204,7 +204,7 @@ def body_of(data: Mapping[str, Any]) -> ListingBody:
         main_images=tuple(_text(image, "uri") for image in _rows(data, "main_images")),
         skus=tuple(_sku(sku, {key: value for key, value in sku.items() if key not in _SKU_FIELDS}) for sku in _rows(data, "skus")),
         package_weight=Measure(_text(weight, "value"), _text(weight, "unit")) if weight else None,
-        package_dimensions=Dimensions(*(_text(size, key) for key in ("length", "width", "height", "unit"))) if size else None,
+        package_dimensions=Dimensions(_text(size, "length"), _text(size, "width"), _text(size, "height"), _text(size, "unit")) if size else None,
         product_attributes=tuple(
             ProductAttribute(_text(each, "id"), tuple(Choice(_text(value, "id"), _text(value, "name")) for value in _rows(each, "values")))
             for each in _rows(data, "product_attributes")
@@ -225,7 +225,7 @@ def live_body(product: Mapping[str, Any]) -> ListingBody:
         body,
         category_id=leaf,
         brand_id=_text(product.get("brand") or {}, "id"),
-        skus=tuple(_sku(sku, {}) for sku in _rows(product, "skus")),
+        skus=tuple(replace(_sku(sku, {}), sale_price="") for sku in _rows(product, "skus")),
         more={},
     )
 
@@ -238,12 +238,14 @@ def _sku(sku: Mapping[str, Any], more: Mapping[str, Any]) -> SkuBody:
         external_sku_id=_text(sku, "external_sku_id"),
         amount=_text(price, "amount"),
         currency=_text(price, "currency"),
-        sale_price=_text(price, "sale_price") if "tax_exclusive_price" not in price else "",
+        sale_price=_text(price, "sale_price"),
         inventory=tuple(
             Units(_text(each, "warehouse_id"), each.get("quantity"), each.get("backorder_quantity"), each.get("handling_time")) for each in _rows(sku, "inventory")
         ),
         sales_attributes=tuple(
-            SalesAttribute(*(_text(each, key) for key in ("id", "name", "value_id", "value_name")), _text(each.get("sku_img") or {}, "uri"))
+            SalesAttribute(
+                _text(each, "id"), _text(each, "name"), _text(each, "value_id"), _text(each, "value_name"), _text(each.get("sku_img") or {}, "uri")
+            )
             for each in _rows(sku, "sales_attributes")
         ),
         identifier=Identifier(_text(code, "code"), _text(code, "type")) if code else None,

@@ -33,12 +33,13 @@ INVENTORY_MISSING, INVENTORY_RANGE, BACKORDER_INCOMPLETE = 12052036, 12052037, 1
 WAREHOUSE_UNKNOWN, WAREHOUSE_NOT_NAMED = 12052097, 12019024
 CURRENCY_WRONG, PRICE_INVALID, PRICE_TOO_LOW, PRICE_TOO_HIGH = 12052550, 12052560, 12052570, 12052571
 EXTERNAL_ID_INVALID, EXTERNAL_ID_TAKEN = 12052369, 12052996
+SKU_MISSING = 12052260
 INPUT_INVALID = 12052910
 
 
 @dataclass(frozen=True, slots=True)
 class ListingProblem:
-    """One thing TikTok would refuse, or, with ``warning``, silently clear. ``field`` is a path in the body, such as ``skus[2].price``."""
+    """One thing TikTok would refuse; with ``warning`` it lists the product all the same, mostly with that field cleared. ``field`` is a path in the body, such as ``skus[2].price``."""
 
     code: int
     field: str
@@ -48,13 +49,19 @@ class ListingProblem:
 
 
 class Findings:
-    """Collects every problem; the same one is kept once."""
+    """Collects every problem; the same one is kept once. A draft may leave things out."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, draft: bool = False) -> None:
+        self.draft = draft
         self.problems: list[ListingProblem] = []
 
     def wrong(self, code: int, field: str, message: str, remedy: str) -> None:
         self._add(ListingProblem(code, field, message, remedy))
+
+    def absent(self, code: int, field: str, message: str, remedy: str) -> None:
+        """Something left out."""
+        if not self.draft:
+            self.wrong(code, field, message, remedy)
 
     def warn(self, code: int, field: str, message: str, remedy: str) -> None:
         self._add(ListingProblem(code, field, message, remedy, True))

@@ -19,12 +19,16 @@ _EU = frozenset((
 _SHORT_TITLES = frozenset(("US", "GB", "IE", "DE", "FR", "IT", "ES", "JP"))
 #: Newest text, one source: 6-50 letters, digits, - and _ (TTS §5.3.8, skus[].seller_sku).
 _STRICT_SELLER_SKU = frozenset(("DE", "ES", "FR", "IT", "PL", "NL", "BE", "CZ", "AT", "GR", "PT", "HU"))
+_SEA = frozenset(("ID", "MY", "PH", "SG", "TH", "VN"))
+#: US from the contract; the others from the market table it refers to, a setting rather than a constant.
+_PRICES = {"US": ("0.01", 7600), "GB": ("0.01", 5600), "SG": ("0.01", 10_000)}
 _NO_DIMENSIONS = frozenset(("ID", "TH", "VN"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Of one market. ``weight_units``: unit -> decimals. ``prices``: None where the contract names no range."""
+    """Of one market. ``weight_units``: unit -> decimals. ``prices``: None where no range is known. ``tree``: the category tree it asks for, ""
+    when the older one is its default and both are taken (TTS §5.3.2)."""
 
     region: str
     title: tuple[int, int]
@@ -34,6 +38,7 @@ class Limits:
     dimensions_required: bool
     strict_seller_sku: bool
     prices: tuple[Decimal, Decimal] | None
+    tree: str
 
     @property
     def imperial(self) -> bool:
@@ -56,5 +61,6 @@ def limits(region: str) -> Limits:
         dimension_units=("CENTIMETER", "INCH") if region == "US" else ("CENTIMETER",),
         dimensions_required=region not in _NO_DIMENSIONS,
         strict_seller_sku=region in _STRICT_SELLER_SKU,
-        prices=(Decimal("0.01"), Decimal(7600)) if region == "US" else None,
+        prices=(Decimal(_PRICES[region][0]), Decimal(_PRICES[region][1])) if region in _PRICES else None,
+        tree="v2" if region == "US" or region in _SEA else "",
     )

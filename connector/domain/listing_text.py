@@ -20,7 +20,7 @@ TAGS = frozenset((
 ))  # fmt: skip
 _VOID = frozenset(("br", "img", "col"))
 #: Their content is no text for people.
-_SILENT = frozenset(("script", "style", "iframe", "object", "embed", "noscript", "template", "svg", "head", "title", "video", "audio", "form", "select", "textarea"))
+_SILENT = frozenset(("script", "style", "iframe", "object", "noscript", "template", "svg", "head", "title", "video", "audio", "form", "select", "textarea"))
 
 _ESCAPE = re.compile(r"&(#\d+|#x[0-9a-f]+|[a-z][a-z0-9]+);", re.I)
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55\ufe0f\u20e3\u2300-\u23ff\u200d]")
@@ -74,7 +74,7 @@ def check_description(found: Findings, description: str, hosted: Mapping[str, Ho
     """``hosted``: TikTok's images by URL; None when they are not known, then the address is not checked."""
     where = "description"
     if not description:
-        found.wrong(codes.PARAMETER_MISSING, where, "The description is empty.", "Give the product a description in Magento, or map another attribute.")
+        found.absent(codes.PARAMETER_MISSING, where, "The description is empty.", "Give the product a description in Magento, or map another attribute.")
         return
     if len(description) > DESCRIPTION_CHARACTERS:
         text = f"The description has {len(description):,} characters with its HTML; {DESCRIPTION_CHARACTERS:,} are allowed."

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -200,7 +201,7 @@ class JobContext:
                     if item is None:
                         exhausted = True
                         break
-                    pending.add(pool.submit(one, item))
+                    pending.add(pool.submit(copy_context().run, one, item))  # the thread acts as, and for, this run
                 if not pending:
                     break
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)

@@ -19,7 +19,8 @@ from connector.core.errors import DomainError
 from connector.jobs import runtime, scheduler, sweeper, worker
 from connector.jobs.runtime import Item, JobContext, LeaseLost, Skip
 from connector.models.run import JobItem, JobRun, Schedule
-from connector.services import kinds, runs
+from connector.models.trace import Event
+from connector.services import events, kinds, runs
 
 pytestmark = pytest.mark.postgres
 
@@ -304,3 +305,11 @@ def test_scheduled_runs_that_found_nothing_are_forgotten_and_those_that_did_some
     work_off()
     assert sweeper.forget_quiet(timedelta(0)) == 1
     assert [db.session.get(JobRun, run_id, populate_existing=True) is None for run_id in (quiet, useful, by_hand)] == [True, False, False]
+
+
+def test_what_an_item_records_carries_its_run_and_who_started_it(app, body, work_off) -> None:
+    kind = body(lambda ctx: ctx.map(lambda item: events.record("test", "order", item.ref, "happened") and db.session.commit(), parallel=2))
+    run_id = runs.submit(kind, items=[("1", ""), ("2", "")], started_by="operator@example.test").run_id
+    work_off()
+    found = db.session.scalars(select(Event).where(Event.kind == "test")).all()
+    assert {(event.run_id, event.actor) for event in found} == {(run_id, f"job {kind} for operator@example.test")}

@@ -7,7 +7,27 @@ from pathlib import Path
 
 from flask import Flask, Response
 
-from . import aftersales, console, control, events, fulfillment, gateway, oauth, orders, packages, shops  # noqa: F401  they register their operations
+from . import (  # noqa: F401  they register their operations and pages
+    aftersales,
+    brands,
+    categories,
+    console,
+    control,
+    events,
+    fulfillment,
+    gateway,
+    inventory,
+    listing_console,
+    listing_control,
+    moves,
+    oauth,
+    orders,
+    packages,
+    products,
+    shops,
+    uploads,
+    views,
+)
 from .marketplace import Marketplace
 
 
@@ -15,7 +35,7 @@ def create_app(data_dir: Path) -> Flask:
     """The marketplace whose state lives in `data_dir`, as a thread-safe WSGI application. Starts its ticker thread."""
     app = Flask(__name__)
     market = app.extensions["marketplace"] = Marketplace(Path(data_dir))
-    for blueprint in (control.blueprint, console.blueprint, oauth.blueprint, packages.blueprint, gateway.blueprint):
+    for blueprint in (control.blueprint, console.blueprint, oauth.blueprint, packages.blueprint, uploads.blueprint, gateway.blueprint):
         app.register_blueprint(blueprint)
 
     @app.after_request

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from .generator import Basket, Unit, build, probabilities, product_of
+from .generator import Basket, Unit, build, listed_product, probabilities, product_of
 from .life import cancel_now, close_request, collect, complete, deliver, pay, release, request_cancel, settle
 from .orderbook import Document, Order, load, save
 from .reasons import buyer_cancel_reasons
+from .shelf import offer
 
 if TYPE_CHECKING:
     from .marketplace import Marketplace
@@ -23,15 +24,16 @@ def place(market: Marketplace, wish: dict[str, Any]) -> Order:
     shop = market.shop(wish.get("shop", "GB"))
     units: list[Unit] = []
     for line in wish.get("lines") or []:
-        product = product_of(line.get("sku", ""))
+        listed = offer(market, shop, line.get("sku", ""))
+        product = product_of(line.get("sku", "")) if listed is None else listed_product(listed)
         quantity = line.get("quantity", 1)
         if isinstance(quantity, bool) or not isinstance(quantity, int) or not 1 <= quantity <= MOST_UNITS:
             raise ValueError(f"quantity must be a whole number between 1 and {MOST_UNITS}")
         try:
-            price = Decimal(str(line["price"])) if line.get("price") is not None else product.price
+            price = Decimal(str(line["price"])) if line.get("price") is not None else (listed or product).price
         except InvalidOperation:
             raise ValueError(f"price {line['price']!r} is not an amount") from None
-        units += [Unit(product, price, gift=bool(line.get("gift")))] * quantity
+        units += [Unit(product, price, gift=bool(line.get("gift")), offer=listed)] * quantity
     if not 1 <= len(units) <= MOST_UNITS:
         raise ValueError(f"an order has between 1 and {MOST_UNITS} units")
     shipping, fulfillment = wish.get("shipping_type", "SELLER"), wish.get("fulfillment_type", "FULFILLMENT_BY_SELLER")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from connector.practice.catalogue import BY_SKU, DEMO_PRODUCTS, DemoProduct, bul
 from .buyers import buyer, masked
 from .markets import MARKETS, stable_id
 from .orderbook import Document, Order
+from .shelf import Offer, take
+from .uploads import address_here
 
 if TYPE_CHECKING:
     from .marketplace import Marketplace
@@ -40,11 +43,12 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit of one product, as it becomes one order line."""
+    """One unit of one product, as it becomes one order line. `offer` is its live listing, when the shop lists it."""
 
     product: DemoProduct
     price: Decimal
     gift: bool = False
+    offer: Offer | None = None
 
 
 @dataclass
@@ -68,6 +72,11 @@ def product_of(sku: str) -> DemoProduct:
     raise KeyError(f"there is no product {sku!r} in the practice catalogue")
 
 
+def listed_product(listed: Offer) -> DemoProduct:
+    """A listed SKU as a product; the listing may be of an article that the practice catalogue does not know."""
+    return BY_SKU.get(listed.seller_sku) or DemoProduct(listed.seller_sku, listed.title, listed.price, Decimal("0.1"), listed.available)
+
+
 def cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_HALF_UP)
 
@@ -88,7 +97,7 @@ def spread(total: Decimal, parts: list[Decimal]) -> list[Decimal]:
 
 
 def build(market: Marketplace, shop: Document, basket: Basket, at: int, dice: random.Random, ids: Callable[[str], str]) -> Order:
-    """An UNPAID order of one line a unit, with money that adds up to the cent (TTS §5.4.5)."""
+    """An UNPAID order of one line a unit, with money that adds up to the cent (TTS §5.4.5). Commits the stock of what is listed; raises SoldOut."""
     rule = MARKETS[shop["region"]]
     person = buyer(shop["region"], basket.buyer_number, emoji="emoji" in basket.kinds, one_field="name_in_one_field" in basket.kinds)
     platform = basket.shipping_type == "TIKTOK" or basket.fulfillment_type != "FULFILLMENT_BY_SELLER"
@@ -115,6 +124,8 @@ def build(market: Marketplace, shop: Document, basket: Basket, at: int, dice: ra
         _add_fee(payment, "small_order_fee", Decimal("0.99"))
     option = shop["delivery_options"][0 if platform else 2]
     warehouse = shop["warehouses"][0 if dice.random() < 0.9 else 1]
+    holds = _commit(market, shop, basket.units, lines, warehouse["id"], at)
+    warehouse_ids = Counter(warehouse_id for _, warehouse_id, _ in holds.values()).most_common(1)
     doc = {
         "id": ids("order"),
         "status": "UNPAID",
@@ -125,7 +136,7 @@ def build(market: Marketplace, shop: Document, basket: Basket, at: int, dice: ra
         "delivery_type": "HOME_DELIVERY",
         "delivery_option_id": option["id"],
         "delivery_option_name": option["name"],
-        "warehouse_id": warehouse["id"],
+        "warehouse_id": warehouse_ids[0][0] if warehouse_ids else warehouse["id"],
         "is_sample_order": free,
         **dict.fromkeys(("is_cod", "is_on_hold_order", "is_replacement_order", "is_exchange_order", "is_subscription_order"), False),
         "is_buyer_request_cancel": False,
@@ -149,21 +160,37 @@ def build(market: Marketplace, shop: Document, basket: Basket, at: int, dice: ra
         "packages": {},
         "cancellations": {},
         "timeline": [{"time": at, "event": "placed", "detail": f"{len(lines)} units by {person['nickname']}"}],
+        **({"holds": holds} if holds else {}),
     }
     return Order(doc, inner)
+
+
+def _commit(market: Marketplace, shop: Document, units: list[Unit], lines: list[Document], prefer: str, at: int) -> dict[str, list[str]]:
+    """Stock held by line id: SKU, warehouse, state."""
+    held: dict[str, list[str]] = {}
+    by_sku: dict[str, list[tuple[Offer, Document]]] = {}
+    for unit, line in zip(units, lines, strict=True):
+        if unit.offer is not None:
+            by_sku.setdefault(unit.offer.sku_id, []).append((unit.offer, line))
+    for sku_id, pairs in by_sku.items():
+        warehouses = take(market, shop, pairs[0][0], len(pairs), prefer, at)
+        for (_, line), warehouse_id in zip(pairs, warehouses, strict=True):
+            held[line["id"]] = [sku_id, warehouse_id, "committed"]
+    return held
 
 
 def _line(line_id: str, unit: Unit, price: Decimal, off: Decimal, cut: Decimal, currency: str, rate: Decimal, shop: Document) -> Document:
     product, sale = unit.product, price - off - cut
     tax = [{"tax_type": "SALES_TAX", "tax_amount": money(cents(sale * rate)), "tax_rate": f"{rate:f}"}] if currency == "USD" else []
+    listed = unit.offer
     return {
         "id": line_id,
-        "product_id": stable_id("1729", f"product:{shop['id']}:{product.parent_sku or product.sku}"),
-        "sku_id": stable_id("1729", f"sku:{shop['id']}:{product.sku}"),
+        "product_id": listed.product_id if listed else stable_id("1729", f"product:{shop['id']}:{product.parent_sku or product.sku}"),
+        "sku_id": listed.sku_id if listed else stable_id("1729", f"sku:{shop['id']}:{product.sku}"),
         "seller_sku": product.sku,
-        "product_name": product.name,
-        "sku_name": ", ".join(part for part in (product.colour, product.size) if part) or "Default",
-        "sku_image": "",
+        "product_name": listed.title if listed else product.name,
+        "sku_name": listed.sku_name if listed else ", ".join(part for part in (product.colour, product.size) if part) or "Default",
+        "sku_image": address_here(listed.image_uri) if listed else "",
         "sku_type": "NORMAL",
         "original_price": f"{price:.2f}",
         "sale_price": f"{sale:.2f}",
@@ -229,11 +256,8 @@ def probabilities(overrides: dict[str, Any]) -> dict[str, float]:
     return {**KINDS, **overrides}
 
 
-def assortment(skus: Iterable[str] | None, bulk: int | None) -> list[DemoProduct]:
-    """What chance draws from: the named SKUs, the first `bulk` bulk articles, or everything of the demonstration catalogue that
-    a plain order line can hold in quantity. Raises KeyError for an unknown SKU."""
-    if skus:
-        return [product_of(sku) for sku in skus]
+def assortment(bulk: int | None) -> list[DemoProduct]:
+    """What chance draws from: the first `bulk` bulk articles, or everything of the demonstration catalogue that a plain order line can hold in quantity."""
     if bulk:
         return [bulk_product(number) for number in range(1, bulk + 1)]
     return [product for product in DEMO_PRODUCTS if product.sellable and product.qty > 1 and product.type_id == "simple"]

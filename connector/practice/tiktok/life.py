@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from .audits import settle_audits
 from .markets import MARKETS, Market, add_days, stable_id
 from .orderbook import Document, Order, from_row, save
 
@@ -376,7 +377,8 @@ def advance(market: Marketplace, order: Order, now: int) -> None:
 
 
 def settle(market: Marketplace) -> None:
-    """Brings every order up to the present. Called before each read, so that nobody ever sees a past state."""
+    """Brings every order and every audit up to the present. Called before each read, so that nobody ever sees a past state."""
+    settle_audits(market)
     now = market.clock.seconds()
     due = "SELECT doc, inner FROM orders WHERE due_time <= ? ORDER BY due_time LIMIT ?"
     while market.store.read.execute(due, (now, 1)).fetchone() is not None:

@@ -93,13 +93,17 @@ def load_by_cancellation(market: Marketplace, cancel_id: str, shop: Document) ->
 
 
 def save(market: Marketplace, *orders: Order) -> None:
-    """Writes orders with their packages, cancellations and webhooks, in one transaction."""
+    """Writes orders with their packages, cancellations, held stock and webhooks, in one transaction."""
     from .life import next_due
+    from .shelf import follow
 
-    rows = [_row(order, next_due(market, order)) for order in orders]
-    packages = [_package_row(order, package) for order in orders for package in order.packages.values()]
-    cancellations = [_cancellation_row(order, each) for order in orders for each in order.cancellations.values()]
     with market.store.write() as db:
+        for order in orders:
+            if "holds" in order.inner:
+                follow(market, order)
+        rows = [_row(order, next_due(market, order)) for order in orders]
+        packages = [_package_row(order, package) for order in orders for package in order.packages.values()]
+        cancellations = [_cancellation_row(order, each) for order in orders for each in order.cancellations.values()]
         db.executemany("INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         db.executemany("INSERT OR REPLACE INTO packages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", packages)
         db.executemany("INSERT OR REPLACE INTO cancellations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", cancellations)

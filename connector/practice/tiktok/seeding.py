@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .generator import assortment, build, probabilities, random_basket
+from .generator import Unit, assortment, build, listed_product, probabilities, product_of, random_basket
 from .life import arrange, cancel_now, collect, complete, deliver, fulfil_by_platform, open_package, pay, release, request_cancel
 from .markets import MARKETS
 from .orderbook import Document, Order, save
 from .orders import STATUSES
+from .shelf import SoldOut, offer
 
 if TYPE_CHECKING:
+    from connector.practice.catalogue import DemoProduct
+
     from .marketplace import Marketplace
 
 MIX = (3, 7, 52, 3, 10, 9, 7, 4, 5)  # in the order of STATUSES
@@ -34,12 +37,13 @@ def seed(market: Marketplace, wish: dict[str, Any]) -> dict[str, Any]:
     shops = [market.shop(name) for name in ([wish["region"]] if wish.get("region") else wish.get("shops") or MARKETS)]
     dice = random.Random(wish.get("seed", 7))
     chances = probabilities(wish.get("kinds") or {})
-    products = assortment(wish.get("skus"), wish.get("bulk"))
+    products = [_product(market, shops, sku) for sku in wish["skus"]] if wish.get("skus") else assortment(wish.get("bulk"))
     span = int(float(wish.get("since_hours", 48)) * 3600)
     if span <= 0:
         raise ValueError("since_hours must be above 0")
     lines = tuple(wish["lines"]) if wish.get("lines") else None
     people = max(20, count // 2)
+    listing_shops = {row[0] for row in market.store.read.execute("SELECT DISTINCT shop_id FROM products")}
     ids: list[str] = []
     by_status: Counter[str] = Counter()
     by_shop: Counter[str] = Counter()
@@ -52,6 +56,10 @@ def seed(market: Marketplace, wish: dict[str, Any]) -> dict[str, Any]:
             orders = []
             for basket in baskets:
                 shop = dice.choice(shops)
+                if shop["id"] in listing_shops:
+                    basket.units = in_stock(market, shop, basket.units, products, dice)
+                    if not basket.units:
+                        continue
                 wanted = status or dice.choices(STATUSES, MIX)[0]
                 placed = _placed_at(wanted, now, span, dice)
                 order = build(market, shop, basket, placed, dice, _taking(numbers))
@@ -66,7 +74,38 @@ def seed(market: Marketplace, wish: dict[str, Any]) -> dict[str, Any]:
                 by_shop[shop["region"]] += 1
             save(market, *orders)
     seconds = round(time.monotonic() - started, 3)
-    return {"orders": count, "by_status": dict(by_status), "by_shop": dict(by_shop), "ids": ids, "seconds": seconds}
+    return {"orders": len(ids), "by_status": dict(by_status), "by_shop": dict(by_shop), "ids": ids, "seconds": seconds}
+
+
+def _product(market: Marketplace, shops: list[Document], sku: str) -> DemoProduct:
+    """Raises KeyError when neither the practice catalogue nor a listing of the shops knows the SKU."""
+    try:
+        return product_of(sku)
+    except KeyError:
+        offers = [offer(market, shop, sku) for shop in shops]
+        if listed := next((each for each in offers if each), None):
+            return listed_product(listed)
+        raise
+
+
+def in_stock(market: Marketplace, shop: Document, units: list[Unit], products: list[DemoProduct], dice: random.Random) -> list[Unit]:
+    """The units as the shop can sell them: listed SKUs only as far as they are for sale and in stock; chance picks something else instead, if there is."""
+    left: dict[str, int] = {}
+    served: list[Unit] = []
+    for unit in units:
+        for product in (unit.product, *(dice.choice(products) for _ in range(3))):
+            try:
+                listed = offer(market, shop, product.sku)
+            except SoldOut:
+                continue
+            if listed is not None:
+                if left.setdefault(product.sku, listed.available) < 1:
+                    continue
+                left[product.sku] -= 1
+            same = product is unit.product
+            served.append(Unit(product, listed.price if listed else unit.price if same else product.price, unit.gift, listed))
+            break
+    return served
 
 
 def _taking(numbers: dict[str, Iterator[str]]) -> Callable[[str], str]:

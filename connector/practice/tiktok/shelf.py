@@ -173,7 +173,9 @@ def tell(market: Marketplace, sku_ids: list[str], why: str, deltas: dict[str, An
         level = "OUT_OF_STOCK" if available <= 0 else "LOW_STOCK" if available <= low else "SUFFICIENT_STOCK"
         if level != "SUFFICIENT_STOCK" or deltas.get("available_delta", 0) > 0:
             status = {
-                **{"product_id": row["product_id"], "sku_id": sku_id, "current_inventory_status": level},
+                "product_id": row["product_id"],
+                "sku_id": sku_id,
+                "current_inventory_status": level,
                 "trigger_reason": {"alert_type": "REALTIME", "lead_days": 0, "low_stock_threshold": low},
                 "inventory_distribution": {"total_quantity": available + committed, "available_quantity": available, "committed_quantity": committed},
                 "update_time": at,

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, abort, current_app, request, send_file
+from flask import Blueprint, Response, abort, current_app, has_request_context, request, send_file
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from . import refusals as codes
@@ -104,6 +104,11 @@ def picture_row(market: Marketplace, uri: Any) -> Any:
 
 def address(root: str, uri: str) -> str:
     return f"{root}/obj/{uri}"
+
+
+def address_here(uri: str) -> str:
+    """The address as the caller of this request reaches it; nothing outside a request."""
+    return address(request.host_url.rstrip("/"), uri) if has_request_context() else ""
 
 
 def uri_in(url: str) -> str | None:

@@ -9,15 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
-from operator import attrgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import and_, case, func, insert, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import insert, or_, select
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
@@ -27,7 +24,7 @@ from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain import tiktok_order as tiktok
 from connector.domain.policies import OrderPolicy
-from connector.domain.tiktok_order import BadOrder, LineSnapshot, OrderSnapshot
+from connector.domain.tiktok_order import BadOrder, OrderSnapshot
 from connector.models.account import Account
 from connector.models.order import (
     CANCELLED,
@@ -39,24 +36,16 @@ from connector.models.order import (
     REVIEW,
     SKIPPED,
     STORED,
-    BuyerToken,
     Order,
-    OrderLine,
     OrderPayload,
     OutgoingAction,
 )
 from connector.models.run import OPEN_STATES, JobItem, JobRun
 from connector.models.trace import Event
 from connector.services import events, policies, runs
-from connector.services.orders import reservations, state
+from connector.services.orders import order_rows, reservations, state
 
 SCHEDULE, WEBHOOK, MANUAL, HEAL = "schedule", "webhook", "manual", "heal"
-
-_BESIDE = {"lines", "address", "buyer_name", "buyer_email", "buyer_phone", "units"}
-_HEADER = tuple(f.name for f in fields(OrderSnapshot) if f.name not in _BESIDE)
-_header_of = attrgetter(*_HEADER)
-_LINE = tuple(f.name for f in fields(LineSnapshot))
-_line_of = attrgetter(*_LINE)
 
 #: How many ``ready`` orders one sweep hands to one run.
 SWEEP_LIMIT = 1000
@@ -243,12 +232,12 @@ def _store(session: Session, rules: Rules, received: Sequence[Received]) -> Outc
         return outcome
     writing.sort(key=lambda one: one.snapshot.number)  # one order of locks for all writers
     addresses = _addresses_of_created(session, known, writing)
-    session.execute(_upsert_orders(_inserting(session)), [_order_row(rules, one, known.get(one.snapshot.number), now) for one in writing])
+    session.execute(order_rows.upsert_orders(order_rows.dialect_of(session)), [_order_row(rules, one, known.get(one.snapshot.number), now) for one in writing])
     ids = _written(session, rules.account_id, writing)
     fresh = {number: row.id for number, row in ids.items() if row.created_at == now and number not in known}
     written = [one for one in writing if one.snapshot.number in ids]
     outcome.new, outcome.changed = len(fresh), len(written) - len(fresh)
-    _write_beside(session, {one.snapshot.number: ids[one.snapshot.number].id for one in written}, written)
+    order_rows.write_beside(session, {one.snapshot.number: ids[one.snapshot.number].id for one in written}, written)
     ready, follow, states = _advance(session, rules, known, written, ids, fresh, addresses)
     _reserve(session, rules.account_id, written, ids, set(fresh.values()), states)
     _record_imports(session, rules, written, fresh, states, now)
@@ -304,9 +293,9 @@ def next_state(status: str, *, current: str | None, origin: str, policy: OrderPo
 
 
 def _order_row(rules: Rules, one: Received, before: Any, now: datetime) -> dict[str, Any]:
-    """The columns of a new order; an existing one takes over only TikTok's side (see ``_upsert_orders``)."""
+    """The columns of a new order; an existing one takes over only TikTok's side (see ``order_rows.upsert_orders``)."""
     snapshot = one.snapshot
-    row = dict(zip(_HEADER, _header_of(snapshot), strict=True))
+    row = dict(zip(order_rows.HEADER, order_rows.header_of(snapshot), strict=True))
     row["account_id"] = rules.account_id
     row["digest"] = one.digest
     row["origin"] = rules.origin
@@ -321,83 +310,11 @@ def _unknown(status: str) -> str:
     return f"TikTok gave the order the status {status}, which the connector does not know; nothing is done with it until the status changes."
 
 
-# Building a statement of forty columns costs as much as writing ten rows with it, so each is built once a dialect.
-
-
-def _inserting(session: Session) -> Any:
-    return postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-
-
-@cache
-def _upsert_orders(dialect: Any) -> Any:
-    """Insert, or take over TikTok's side where this version is not older. An address once seen unmasked stays usable (TTS §5.4.5)."""
-    table = Order.__table__
-    statement = dialect.insert(table)
-    new = statement.excluded
-    values = {name: new[name] for name in (*_HEADER, "digest", "updated_at") if name not in ("number", "has_address", "address_masked")}
-    clear_now = and_(new.has_address, ~new.address_masked)
-    clear_before = and_(table.c.has_address, ~table.c.address_masked)
-    values["has_address"] = or_(table.c.has_address, new.has_address)
-    values["address_masked"] = case((or_(clear_now, clear_before), False), else_=or_(table.c.address_masked, new.address_masked))
-    return statement.on_conflict_do_update(index_elements=["account_id", "number"], set_=values, where=table.c.remote_updated_at <= new.remote_updated_at)
-
-
-@cache
-def _upsert_lines(dialect: Any) -> Any:
-    statement = dialect.insert(OrderLine.__table__)
-    values = {name: statement.excluded[name] for name in _LINE if name != "line_id"}
-    return statement.on_conflict_do_update(index_elements=["order_id", "line_id"], set_=values)
-
-
-@cache
-def _upsert_payloads(dialect: Any) -> Any:
-    """The body is replaced; address, name and e-mail only by unmasked ones (the others come as NULL)."""
-    table = OrderPayload.__table__
-    statement = dialect.insert(table)
-    kept = {name: func.coalesce(statement.excluded[name], table.c[name]) for name in ("address", "buyer_name", "buyer_email")}
-    return statement.on_conflict_do_update(index_elements=["order_id"], set_={"body": statement.excluded.body, **kept})
-
-
-@cache
-def _add_tokens(dialect: Any) -> Any:
-    return dialect.insert(BuyerToken.__table__).on_conflict_do_nothing()
-
-
 def _written(session: Session, account_id: int, writing: Sequence[Received]) -> dict[str, Any]:
     """The rows that now hold this version; one that another writer has overtaken is not among them."""
     digests = {one.snapshot.number: one.digest for one in writing}
     rows = session.execute(select(Order.id, Order.number, Order.digest, Order.created_at).where(Order.account_id == account_id, Order.number.in_(digests)))
     return {row.number: row for row in rows if row.digest == digests[row.number]}
-
-
-def _write_beside(session: Session, ids: dict[str, int], written: Sequence[Received]) -> None:
-    """Lines, the encrypted payload and the buyer's search tokens."""
-    lines: list[dict[str, Any]] = []
-    payloads: list[dict[str, Any]] = []
-    tokens: list[dict[str, Any]] = []
-    digest = vault().blind_index
-    for one in written:
-        snapshot, order_id = one.snapshot, ids[one.snapshot.number]
-        for line in snapshot.lines:
-            row = dict(zip(_LINE, _line_of(line), strict=True))
-            row["order_id"] = order_id
-            lines.append(row)
-        clear = snapshot.has_address and not snapshot.address_masked
-        payloads.append(
-            {
-                "order_id": order_id,
-                "body": one.payload,
-                "address": snapshot.address if clear else None,
-                "buyer_name": snapshot.buyer_name if clear else None,
-                "buyer_email": snapshot.buyer_email or None,
-            }
-        )
-        words = tiktok.buyer_words(snapshot.buyer_name, snapshot.buyer_email, snapshot.buyer_phone)
-        tokens += [{"order_id": order_id, "token": digest(word)} for word in words]
-    dialect = _inserting(session)
-    for statement, rows in ((_upsert_lines, lines), (_upsert_payloads, payloads), (_add_tokens, tokens)):
-        if rows:
-            session.execute(statement(dialect), rows)
 
 
 # --- consequences -------------------------------------------------------------------------------------------------------------------------
@@ -478,7 +395,7 @@ def _carry_address(session: Session, order: Order, snapshot: OrderSnapshot, held
         return False
     key = hashlib.blake2b(orjson.dumps(snapshot.address, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
     session.execute(
-        _inserting(session).insert(OutgoingAction.__table__).on_conflict_do_nothing(index_elements=["account_id", "order_id", "action", "key"]),
+        order_rows.dialect_of(session).insert(OutgoingAction.__table__).on_conflict_do_nothing(index_elements=["account_id", "order_id", "action", "key"]),
         [{"account_id": order.account_id, "order_id": order.id, "action": "address", "key": key}],
     )
     events.record("order.address_changed", "order", order.id, "The buyer changed the delivery address.", account_id=order.account_id)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from connector.clients.errors import Unavailable
 from connector.core.clock import utcnow
@@ -47,10 +48,11 @@ def claim(order: Order, writer: str, facts: dict[str, Any]) -> Claim:
     """
     now, run_id = utcnow(), events.run_now.get()
     with unit_of_work() as session:
+        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        fresh = {"order_id": order.id, "writer": writer, "step": NEW, "store_code": "", "fence": 0, "facts": {}, "updated_at": now}
+        session.execute(dialect.insert(MagentoOrderIntent).values(fresh).on_conflict_do_nothing())  # two writers may begin at once
         row = session.get(MagentoOrderIntent, order.id, with_for_update=True, populate_existing=True)
-        if row is None:
-            row = MagentoOrderIntent(order_id=order.id, fence=0, step=NEW, facts={})
-            session.add(row)
+        assert row is not None
         held = row.facts.get("run") if row.facts else None
         if row.lease_until is not None and row.lease_until > now and (run_id is None or held != run_id):
             raise Unavailable(

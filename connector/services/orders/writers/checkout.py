@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import NoReturn
 
 from connector.clients.errors import Conflict, NotFound, Rejected, Uncertain
 from connector.core.clock import utcnow
@@ -114,7 +115,7 @@ def _filled_cart(task: Task) -> str:
     for attempt in (1, 2, 3):
         started = time.monotonic()
         try:
-            cart_id = repeated(lambda: task.client.create_cart(store=task.store.facts.code))
+            cart_id = str(repeated(lambda: task.client.create_cart(store=task.store.facts.code)))
             pace_of(task).note("fill", time.monotonic() - started)
             unsure = _add_items(task, cart_id)
             unsure = _address(task, cart_id) or unsure
@@ -242,7 +243,9 @@ def _after_lost_answer(task: Task, cart_id: str, warnings: list[str]) -> str | N
             return found
         left = (ends - utcnow()).total_seconds()
         if left <= 0:
-            return None if _still_active(task, cart_id) else _by_cart(task, cart_id, warnings) or _vanished(task, cart_id)
+            if _still_active(task, cart_id):
+                return None
+            return _by_cart(task, cart_id, warnings) or _vanished(task, cart_id)
         if time.monotonic() > given_up:
             raise Uncertain(
                 f"Whether cart {cart_id} became an order is not known yet; it is looked up again.", system="magento", operation="place_order", retry_after=left,
@@ -266,7 +269,7 @@ def _still_active(task: Task, cart_id: str) -> bool:
     return bool(task.client.cart(cart_id, store=task.store.facts.code).get("is_active"))
 
 
-def _vanished(task: Task, cart_id: str) -> None:
+def _vanished(task: Task, cart_id: str) -> NoReturn:
     raise DomainError(
         "magento.cart_vanished",
         f"Magento closed cart {cart_id} of order {task.number}, but shows no order for it.",

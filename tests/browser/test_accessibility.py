@@ -1,0 +1,155 @@
+"""Every page with a screen reader's eyes (axe-core), in light and dark; and in the hand: at 1280 pixels and on a phone (product.md 11)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from pprint import pformat
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from bench.house import House
+from tests.browser.conftest import PHONE, WIDE, NewContext, sign_in
+
+AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text()
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+#: What can differ between light and dark, wide and narrow; the rest is the same markup.
+LOOKS = ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable", "meta-viewport", "focus-order-semantics"]
+
+#: Every kind of page; ids are of the rows that the shop of tests/browser/shop.py has.
+PAGES = (
+    "/", "/orders/", "/orders/?tab=error", "/orders/?q=nothing-like-this", "/orders/1", "/orders/1?reveal=1", "/orders/1/items", "/orders/1/data", "/orders/import",
+    "/orders/ship?order=1&order=2&order=3&order=4&order=5&order=6", "/orders/ship-file", "/queue/", "/queue/runs/3", "/queue/schedule", "/reconciliation/",
+    "/reconciliation/1", "/api-calls/", "/api-calls/20", "/activity/", "/accounts/", "/accounts/1", "/accounts/1?checks=1", "/accounts/new", "/policies/",
+    "/policies/1", "/policies/2", "/policies/3", "/policies/4", "/policies/5", "/policies/4/versions", "/configuration/", "/configuration/outbox", "/users",
+    "/users/new", "/users/1", "/me", "/account-activity", "/setup/account", "/setup/policies", "/setup/summary", "/privacy", "/report-an-issue", "/nothing-here",
+)  # fmt: skip
+FOR_STRANGERS = ("/sign-in", "/privacy", "/nothing-here")
+
+
+def examine(page: Page, rules: list[str] = RULES) -> list[str]:
+    """What axe finds serious or critical, in words."""
+    page.evaluate(AXE)  # as a script tag it would be refused by the pages' own content security policy
+    result: dict[str, Any] = page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations'], elementRef: false})", rules)
+    return [
+        f"{each['id']} ({each['impact']}): {each['help']}: {[node['target'] for node in each['nodes']][:3]}"
+        for each in result["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+def themed(context: BrowserContext, house: House, theme: str) -> BrowserContext:
+    context.add_cookies([{"name": "theme", "value": theme, "url": house.url}])
+    return context
+
+
+@pytest.mark.parametrize(("theme", "size", "rules"), [("light", WIDE, RULES), ("dark", PHONE, LOOKS)], ids=["light-wide", "dark-phone"])
+def test_every_page_is_accessible_and_fits_the_screen(shop: House, new_context: NewContext, theme: str, size: dict[str, int], rules: list[str]) -> None:
+    """axe finds nothing serious; the page does not scroll sideways; every control can be reached."""
+    context = themed(new_context(color_scheme=theme, viewport=size, has_touch=size is PHONE), shop, theme)
+    page = context.new_page()
+    found: dict[str, list[str]] = {}
+
+    def look(path: str) -> list[str]:
+        page.goto(shop.url + path)
+        assert page.locator("html").get_attribute("data-bs-theme") == theme
+        return examine(page, rules) + sideways(page)
+
+    for path in FOR_STRANGERS:
+        found[f"stranger {path}"] = look(path)
+    sign_in(page, shop)
+    for path in PAGES:
+        found[path] = look(path)
+    assert not any(found.values()), pformat({path: each for path, each in found.items() if each}, width=160)
+
+
+def test_axe_finds_nothing_serious_in_what_opens(shop: House, page: Page) -> None:
+    """Pop-ups, the confirm page, a form with errors."""
+    found: dict[str, list[str]] = {}
+    page.goto(f"{shop.url}/orders/?tab=error")
+    for name in ("Filters", "Default View", "Own view", "Columns"):
+        summary = page.locator("summary").filter(has_text=name)
+        if summary.count():
+            summary.first.click()
+            found[name] = examine(page)
+            page.keyboard.press("Escape")
+    page.locator(".error-pop summary").first.click()
+    expect(page.locator(".error-pop[open] .error-pop-body")).to_contain_text("What to do:")
+    found["failure"] = examine(page)
+    page.keyboard.press("Escape")
+    page.locator("tbody tr .col-menu summary").first.click()
+    found["row menu"] = examine(page)
+    page.keyboard.press("Escape")
+    page.get_by_label("Which rows").select_option("page")
+    page.get_by_label("Action", exact=True).select_option("Create Sales Order")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Create Sales Order")
+    found["confirm"] = examine(page)
+    page.goto(f"{shop.url}/orders/import")
+    page.get_by_label("From", exact=False).first.fill("2026-03-02")
+    page.get_by_label("To", exact=False).first.fill("2026-03-01")
+    page.get_by_role("main").get_by_role("button", name="Import Orders").click()
+    expect(page.get_by_role("alert")).to_be_focused()
+    found["form with errors"] = examine(page)
+    assert not any(found.values()), pformat({name: each for name, each in found.items() if each}, width=160)
+
+
+def sideways(page: Page) -> list[str]:
+    """What makes the page itself scroll sideways, or lies outside of it where nobody can reach it."""
+    return page.evaluate(
+        """() => {
+        const wide = document.documentElement.scrollWidth > innerWidth + 1;
+        const found = wide ? [`the page is ${document.documentElement.scrollWidth} px wide`] : [];
+        for (const control of document.querySelectorAll("a[href], button, input, select, textarea, summary")) {
+          const box = control.getBoundingClientRect();
+          if (!box.width || !box.height || control.closest(".visually-hidden, .skip-link, details:not([open]) > :not(summary), [hidden]")) continue;
+          if (control.matches(".visually-hidden, .skip-link")) continue;
+          let scroller = control.parentElement;
+          while (scroller && !/auto|scroll/.test(getComputedStyle(scroller).overflowX)) scroller = scroller.parentElement;
+          if (!scroller && (box.left < -1 || box.right > innerWidth + 1)) found.push(`${control.outerHTML.slice(0, 90)} at ${Math.round(box.left)}..${Math.round(box.right)}`);
+        }
+        return found.slice(0, 4);
+        }"""
+    )
+
+
+def test_a_phone_holds_the_menu_the_filters_and_a_row_action(shop: House, new_context: NewContext) -> None:
+    page = sign_in(new_context(viewport=PHONE, has_touch=True).new_page(), shop)
+    page.get_by_label("Menu").tap()
+    page.get_by_role("navigation", name="Main, small screen").get_by_role("link", name="Orders").tap()
+    expect(page.get_by_role("heading", level=1, name="Orders")).to_be_visible()
+    page.locator("summary").filter(has_text="Filters").tap()
+    apply = page.get_by_role("button", name="Apply filters")
+    apply.scroll_into_view_if_needed()
+    box = apply.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= PHONE["width"]
+    apply.tap()
+    first = page.locator("tbody tr").first
+    first.locator(".col-menu summary").scroll_into_view_if_needed()
+    first.locator(".col-menu summary").tap()
+    menu = first.locator(".col-menu .pop-sheet")
+    expect(menu).to_be_visible()
+    box = menu.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= PHONE["width"]
+    menu.get_by_role("button", name="Sync Status").tap()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Sync Status")
+    expect(page.get_by_role("button", name="Sync Status (1)")).to_be_in_viewport()
+
+
+def test_targets_for_a_finger_are_not_tiny(shop: House, new_context: NewContext) -> None:
+    """WCAG 2.2: 24 by 24 pixels, or enough room around."""
+    page = sign_in(new_context(viewport=PHONE, has_touch=True).new_page(), shop)
+    small = {}
+    for path in ("/", "/orders/", "/orders/1", "/queue/"):
+        page.goto(shop.url + path)
+        small[path] = page.evaluate(
+            """() => [...document.querySelectorAll("button, .btn, summary, input[type=checkbox], select")].filter(each => {
+                 const box = (each.closest("label") ?? each.closest(".col-check") ?? each).getBoundingClientRect();
+                 return box.width && box.height && !each.closest(".visually-hidden, details:not([open]) > :not(summary)") && (box.width < 24 || box.height < 20);
+               }).map(each => each.outerHTML.slice(0, 90)).slice(0, 5)"""
+        )
+    assert not any(small.values()), pformat(small, width=160)
