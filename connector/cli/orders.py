@@ -10,12 +10,13 @@ from sqlalchemy import select
 
 from connector.cli import group
 from connector.cli.work import ACTOR, command, json_option, wait_for
-from connector.core.db import db, unit_of_work
+from connector.core.db import db
 from connector.core.errors import DomainError
 from connector.domain.rejection import REASONS
 from connector.models.account import Account
 from connector.models.order import READY, REVIEW, Order
 from connector.services import reconcile, runs
+from connector.services.orders import create as create_orders
 from connector.services.orders import polling, refresh, reject, ship, ship_file
 
 
@@ -74,7 +75,7 @@ def create(numbers: tuple[str, ...], account: str | None, as_json: bool) -> None
         found += list(db.session.scalars(select(Order).where(Order.account_id == account_named(account).id, Order.state.in_((READY, REVIEW)))))
     if not found:
         raise DomainError("cli.none", "No order was named.", "Give order numbers, or --account.")
-    wait_for(_submit("orders.create", found, {"by_hand": True}), as_json)
+    wait_for(create_orders.submit([order.id for order in found], started_by=ACTOR), as_json)
 
 
 @orders.command("ship")
@@ -128,11 +129,3 @@ def reconcile_(account: str, day: str | None, as_json: bool) -> None:
     if day:
         wait_for(reconcile.submit(found.id, day, started_by=ACTOR), as_json)
     wait_for(runs.submit("reconcile", account_id=found.id, key=f"reconcile:{found.id}", started_by=ACTOR), as_json)
-
-
-def _submit(kind: str, found: list[Order], args: dict[str, object]) -> list[runs.Submitted]:
-    by_account: dict[int, list[tuple[str, str]]] = {}
-    for order in found:
-        by_account.setdefault(order.account_id, []).append((str(order.id), order.number))
-    with unit_of_work():
-        return [runs.submit(kind, account_id=account_id, args=args, items=items, started_by=ACTOR) for account_id, items in by_account.items()]

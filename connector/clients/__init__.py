@@ -62,8 +62,29 @@ TikTok Shop (`clients.tiktok`)::
         .reject_reasons(return_or_cancel_id, *, locale=None) -> list[dict]
         .decision_eligibility(return_or_cancel_id, *, check_decisions=(), locale=None) -> list[dict]
         .search_returns(filters=None, *, page_size=50, page_token=None, ...) -> Page; .iter_returns(filters=None) -> Iterator[dict]
+        .prerequisites() -> list[Prerequisite]                            # check_item, is_failed, fail_reasons
+        .categories(*, version=None, locale=None, keyword=None, listing_platform=None, prohibited=False) -> list[dict]
+        .recommend_category(product_title, *, description=None, image_uris=(), version=None, **more) -> Recommendation | None
+        .category_attributes(category_id, *, version=None, locale=None) -> list[dict]     # `is_required` filled in, however TikTok spells it
+        .category_rules(category_id, *, version=None, locale=None) -> dict
+        .brands(*, page_size=100, page_token=None, category_id=None, authorized_only=False, name=None, version=None) -> Page   # `is_usable`
+        .iter_brands(**filters) -> Iterator[dict]; .create_brand(name) -> str
+        .upload_image(content: bytes, *, file_name, media_type, use_case="MAIN_IMAGE") -> UploadedImage     # uri, url, width, height, use_case
+        .check_listing(body) -> ListingCheck                              # passed, refusals: [Refusal(code, message)], warnings, data
+        .create_product(body, *, idempotency_key) -> SavedProduct         # product_id, skus: [SavedSku], warnings, data; repeat Uncertain with the key
+        .get_product(product_id, *, under_review=False, draft=False, locale=None) -> dict # skus[].price.amount is the shelf price
+        .search_products(filters=None, *, page_size=100, page_token=None) -> Page; .iter_products(filters=None, *, page_size=100)
+        .products_by_seller_sku(seller_skus) -> Iterator[dict]            # any number, ten a call
+        .edit_product(product_id, body) -> SavedProduct; .partial_edit_product(product_id, body) -> SavedProduct
+        .activate_products(ids) .deactivate_products(ids) .recover_products(ids) .delete_products(ids) -> BatchResult      # <= 20, by product id
+        .update_inventory(product_id, {sku id: {warehouse id: units}}) -> BatchResult     # by SKU id; every warehouse of a SKU
+        .search_inventory(*, product_ids=() | sku_ids=()) -> list[dict]   # <= 100 | <= 600;  .iter_inventory(product_ids) -> Iterator[dict]
+        .update_prices(product_id, {sku id: {amount, currency}}) -> None  # Conflict tts.product.price_locked while a promotion runs
+        .stock_settings(seller_id, sku_ids, *, auto_restock) -> None
         .webhooks() -> list[dict]; .set_webhook(event_type, address) -> None; .remove_webhook(event_type) -> None
 
+    explain(code, message="") -> ProductProblem                           # family, field, title, message, remedy of a product code
+    explain_all(code, message, extra) -> list[ProductProblem]             # the causes inside 12052990 too: pass an ItemError's three
     signature.sign(secret, path, query, body, content_type) -> str; signature.verify_webhook(app_key, app_secret, raw_body, header) -> bool
 
 Order payloads are the marketplace's dicts, untouched (amounts are strings there).

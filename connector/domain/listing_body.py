@@ -240,12 +240,11 @@ def _sku(sku: Mapping[str, Any], more: Mapping[str, Any]) -> SkuBody:
         currency=_text(price, "currency"),
         sale_price=_text(price, "sale_price"),
         inventory=tuple(
-            Units(_text(each, "warehouse_id"), each.get("quantity"), each.get("backorder_quantity"), each.get("handling_time")) for each in _rows(sku, "inventory")
+            Units(_text(each, "warehouse_id"), each.get("quantity"), each.get("backorder_quantity"), each.get("handling_time"))
+            for each in _rows(sku, "inventory")
         ),
         sales_attributes=tuple(
-            SalesAttribute(
-                _text(each, "id"), _text(each, "name"), _text(each, "value_id"), _text(each, "value_name"), _text(each.get("sku_img") or {}, "uri")
-            )
+            SalesAttribute(_text(each, "id"), _text(each, "name"), _text(each, "value_id"), _text(each, "value_name"), _text(each.get("sku_img") or {}, "uri"))
             for each in _rows(sku, "sales_attributes")
         ),
         identifier=Identifier(_text(code, "code"), _text(code, "type")) if code else None,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -29,10 +29,12 @@ class ShopFacts:
 
     ``images``: what was uploaded, by uri. ``taken_seller_skus`` and ``taken_external_ids``: of other products of this shop, in lower case.
     ``brands``: by id, whether they are usable in the category. ``category_version``: the tree the shop has to use, "" for the market's rule.
+    ``least_quantity``: of a new SKU; documented as 1, updates take 0 (TTS §5.3.8).
     """
 
     region: str
     currency: str
+    now: datetime
     warehouses: Collection[str] | None = None
     category_version: str = ""
     images: Mapping[str, HostedImage] | None = None
@@ -40,19 +42,21 @@ class ShopFacts:
     taken_seller_skus: Collection[str] = ()
     taken_external_ids: Collection[str] = ()
     taken_identifiers: Collection[str] = ()
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    least_quantity: int = 1
 
 
 def check(
     body: ListingBody, *, category: CategoryFacts | None, shop: ShopFacts, live: ListingBody | None = None, live_is_draft: bool = False
 ) -> list[ListingProblem]:
-    """All problems of the body. ``category`` None: it was never fetched. ``live``: what TikTok has now, when this is an edit.
+    """All problems of the body. ``category`` None, or another than the body's: it is not in the tree. ``live``: what TikTok has now, when this is an edit.
 
     With ``warning`` False TikTok refuses; with True it lists the product all the same.
     """
     found, market = Findings(draft=body.save_mode == "AS_DRAFT"), limits(shop.region)
     check_title(found, body.title, market)
     check_description(found, body.description, None if shop.images is None else {image.url: image for image in shop.images.values() if image.url})
+    if category is not None and category.id != body.category_id:
+        category = None
     usable = _category(found, body, category, shop.category_version or market.tree, shop.region)
     _main_images(found, body, shop)
     _external_id(found, body, shop)
@@ -110,9 +114,7 @@ def _category(found: Findings, body: ListingBody, category: CategoryFacts | None
 def _main_images(found: Findings, body: ListingBody, shop: ShopFacts) -> None:
     where = "main_images"
     if not body.main_images:
-        found.absent(
-            codes.MAIN_IMAGE_MISSING, where, "There is no main image.", "Give the product an image in Magento, or the image policy a default image."
-        )
+        found.absent(codes.MAIN_IMAGE_MISSING, where, "There is no main image.", "Give the product an image in Magento, or the image policy a default image.")
     if len(body.main_images) > IMAGES:
         text = f"There are {len(body.main_images)} main images; {IMAGES} are allowed."
         found.wrong(codes.MAIN_IMAGE_COUNT, where, text, "Lower Gallery Images in the image policy.")
@@ -141,7 +143,9 @@ def _brand(found: Findings, body: ListingBody, shop: ShopFacts) -> None:
     if not body.brand_id or shop.brands is None:
         return
     if body.brand_id not in shop.brands:
-        found.wrong(codes.BRAND_INVALID, "brand_id", f"The brand {body.brand_id} does not exist.", "Fetch the brands again and choose one, or list without a brand.")
+        found.wrong(
+            codes.BRAND_INVALID, "brand_id", f"The brand {body.brand_id} does not exist.", "Fetch the brands again and choose one, or list without a brand."
+        )
     elif not shop.brands[body.brand_id]:
         text = f"The brand {body.brand_id} cannot be used in this category; TikTok Shop clears it."
         found.warn(codes.BRAND_INVALID, "brand_id", text, "Request its authorization in Seller Center, choose another brand, or list without a brand.")
@@ -255,10 +259,17 @@ def _package(found: Findings, body: ListingBody, category: CategoryFacts | None,
         rule = category.dimensions_required if category else False
         if market.dimensions_required if rule is None else rule:
             text = "Length, width and height of the package are missing."
-            found.absent(codes.DIMENSIONS_MISSING, "package_dimensions", text, "Map them to Magento attributes in the listing template, or enter usual ones there.")
+            found.absent(
+                codes.DIMENSIONS_MISSING, "package_dimensions", text, "Map them to Magento attributes in the listing template, or enter usual ones there."
+            )
         return
     if size.unit not in ("CENTIMETER", "INCH"):
-        found.wrong(codes.DIMENSIONS_INVALID, "package_dimensions.unit", f"{size.unit or 'No unit'} is not CENTIMETER or INCH.", "Choose the unit in the listing template.")
+        found.wrong(
+            codes.DIMENSIONS_INVALID,
+            "package_dimensions.unit",
+            f"{size.unit or 'No unit'} is not CENTIMETER or INCH.",
+            "Choose the unit in the listing template.",
+        )
     for name, value in (("length", size.length), ("width", size.width), ("height", size.height)):
         number = _number(value)
         if number is None or number <= 0 or number % 1:
@@ -267,9 +278,13 @@ def _package(found: Findings, body: ListingBody, category: CategoryFacts | None,
     if weight is not None:
         metric = weight.unit in ("KILOGRAM", "GRAM")
         if metric and size.unit == "INCH":
-            found.wrong(codes.METRIC_WEIGHT_IMPERIAL_SIZE, "package_dimensions.unit", "The weight is metric, the measures are in inches.", "Use one system of units.")
+            found.wrong(
+                codes.METRIC_WEIGHT_IMPERIAL_SIZE, "package_dimensions.unit", "The weight is metric, the measures are in inches.", "Use one system of units."
+            )
         elif weight.unit == "POUND" and size.unit == "CENTIMETER":
-            found.wrong(codes.IMPERIAL_WEIGHT_METRIC_SIZE, "package_weight.unit", "The weight is in pounds, the measures are metric.", "Use one system of units.")
+            found.wrong(
+                codes.IMPERIAL_WEIGHT_METRIC_SIZE, "package_weight.unit", "The weight is in pounds, the measures are metric.", "Use one system of units."
+            )
 
 
 def _weight(found: Findings, body: ListingBody, market: Limits) -> None:
@@ -288,7 +303,9 @@ def _weight(found: Findings, body: ListingBody, market: Limits) -> None:
         found.wrong(codes.WEIGHT_ZERO, where, "The weight is zero.", enter)
     elif (places := market.weight_units.get(weight.unit, 2 if weight.unit == "POUND" else None)) is not None and number % Decimal(1).scaleb(-places):
         allowed = f"{places} decimals" if places else "whole numbers"
-        found.wrong(codes.WEIGHT_INVALID, where, f"The weight {weight.value} {weight.unit} has more decimals than TikTok takes: {allowed}.", "Round the weight.")
+        found.wrong(
+            codes.WEIGHT_INVALID, where, f"The weight {weight.value} {weight.unit} has more decimals than TikTok takes: {allowed}.", "Round the weight."
+        )
 
 
 def _number(text: str) -> Decimal | None:

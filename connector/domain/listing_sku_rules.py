@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
 from connector.domain import listing_codes as codes
 from connector.domain.identifiers import why_doubtful, why_wrong
-from connector.domain.listing_body import ListingBody, SkuBody
-from connector.domain.listing_category import CategoryFacts
+from connector.domain.listing_body import ListingBody, SalesAttribute, SkuBody
+from connector.domain.listing_category import CategoryAttribute, CategoryFacts
 from connector.domain.listing_codes import Findings
 from connector.domain.listing_limits import AXES, AXIS_NAME, AXIS_VALUE, EXTERNAL_ID, UNITS, Limits
 from connector.domain.money import minor_unit
@@ -41,7 +40,7 @@ class Shop(Protocol):
     @property
     def taken_identifiers(self) -> Collection[str]: ...
     @property
-    def now(self) -> datetime: ...
+    def least_quantity(self) -> int: ...
 
 
 def check_skus(
@@ -50,7 +49,9 @@ def check_skus(
     """``live``: what TikTok has now; an edit leaves price and stock of a SKU that has an ``id`` alone (TTS §5.3.12)."""
     skus = body.skus
     if not skus:
-        found.absent(codes.NO_SKU, "skus", "There is no variant to sell.", "Enable at least one simple product below it in Magento, or list it as a simple product.")
+        found.absent(
+            codes.NO_SKU, "skus", "There is no variant to sell.", "Enable at least one simple product below it in Magento, or list it as a simple product."
+        )
         return
     if len(skus) > market.skus:
         text = f"There are {len(skus)} variants; {market.region} takes {market.skus}."
@@ -65,10 +66,15 @@ def check_skus(
             found.wrong(codes.SKU_MISSING, f"skus[{place}].id", text, "Run Marketplace Status Sync: the variant was deleted there.")
         if not sku.id:
             _price(found, sku, f"skus[{place}].price", market, shop.currency)
-            _inventory(found, sku, f"skus[{place}].inventory", shop.warehouses)
+            _inventory(found, sku, f"skus[{place}].inventory", shop)
         special = (sku.more.get("pre_sale") or {}).get("type")
         if special is not None and special not in (SPECIAL_TYPES if market.region == "US" else SPECIAL_TYPES[:1]):
-            found.wrong(codes.INPUT_INVALID, f"skus[{place}].pre_sale", f"The sale type {special} is not offered in {market.region}.", "Remove it from the listing template.")
+            found.wrong(
+                codes.INPUT_INVALID,
+                f"skus[{place}].pre_sale",
+                f"The sale type {special} is not offered in {market.region}.",
+                "Remove it from the listing template.",
+            )
         if len(sku.external_sku_id) > EXTERNAL_ID:
             text = f"The external id of {sku.label} has {len(sku.external_sku_id)} characters; {EXTERNAL_ID} are allowed."
             found.wrong(codes.EXTERNAL_ID_INVALID, f"skus[{place}].external_sku_id", text, "Use a shorter id.")
@@ -85,11 +91,18 @@ def _seller_skus(found: Findings, skus: Sequence[SkuBody], market: Limits, shop:
         if len(text) > 50 or any(character.isspace() for character in text):
             found.wrong(codes.SELLER_SKU_INVALID, where, f"The seller SKU {text} has spaces or more than 50 characters.", change)
         elif market.strict_seller_sku and not _STRICT_SKU.fullmatch(text):
-            found.wrong(codes.SELLER_SKU_INVALID, where, f"The seller SKU {text} is not 6 to 50 letters, digits, - or _, which {market.region} asks for.", change)
+            found.wrong(
+                codes.SELLER_SKU_INVALID, where, f"The seller SKU {text} is not 6 to 50 letters, digits, - or _, which {market.region} asks for.", change
+            )
         if times[text.casefold()] > 1:
             found.wrong(codes.SELLER_SKU_DUPLICATE, where, f"The seller SKU {text} is used by {times[text.casefold()]} variants of this product.", change)
         elif text.casefold() in shop.taken_seller_skus:
-            found.wrong(codes.SELLER_SKU_DUPLICATE, where, f"The seller SKU {text} belongs to another product of this shop.", "Link that product instead, or change the SKU.")
+            found.wrong(
+                codes.SELLER_SKU_DUPLICATE,
+                where,
+                f"The seller SKU {text} belongs to another product of this shop.",
+                "Link that product instead, or change the SKU.",
+            )
 
 
 def _axes(found: Findings, skus: Sequence[SkuBody], category: CategoryFacts | None, shop: Shop) -> None:
@@ -102,7 +115,9 @@ def _axes(found: Findings, skus: Sequence[SkuBody], category: CategoryFacts | No
     for place, sku in enumerate(skus):
         own = [attribute.axis for attribute in sku.sales_attributes]
         if len(own) > AXES:
-            found.wrong(codes.AXIS_COUNT, f"skus[{place}].sales_attributes", f"{sku.label} has {len(own)} variant attributes; {AXES} are allowed.", "Use fewer.")
+            found.wrong(
+                codes.AXIS_COUNT, f"skus[{place}].sales_attributes", f"{sku.label} has {len(own)} variant attributes; {AXES} are allowed.", "Use fewer."
+            )
         if len(own) != len(set(own)):
             found.wrong(codes.AXIS_NAME, f"skus[{place}].sales_attributes", f"{sku.label} has a variant attribute twice.", "Map each attribute once.")
         if set(own) != set(axes):
@@ -123,9 +138,14 @@ def _axis_values(found: Findings, sku: SkuBody, where: str, category: CategoryFa
         if not attribute.id and not attribute.name:
             found.wrong(codes.AXIS_NAME, where, f"A variant attribute of {sku.label} has no name.", "Give it a name of at most 20 characters.")
         elif not attribute.id and len(attribute.name) > AXIS_NAME:
-            found.wrong(codes.AXIS_NAME, where, f"The variant attribute {shown} has {len(attribute.name)} characters; {AXIS_NAME} are allowed.", "Map it to a shorter name.")
-        known = category.attributes.get(attribute.id) if category and attribute.id else None
-        if attribute.id and category is not None and category.attributes and (known is None or not known.is_sales):
+            found.wrong(
+                codes.AXIS_NAME,
+                where,
+                f"The variant attribute {shown} has {len(attribute.name)} characters; {AXIS_NAME} are allowed.",
+                "Map it to a shorter name.",
+            )
+        known = _known_axis(attribute, category)
+        if attribute.id and category is not None and (known is None or not known.is_sales):
             text = f"The category {category.label} has no variant attribute {attribute.id}."
             found.wrong(codes.AXIS_UNKNOWN, where, text, "Fetch the attributes again, or send the attribute by its name.")
         if not attribute.value_id and not attribute.value_name:
@@ -133,9 +153,18 @@ def _axis_values(found: Findings, sku: SkuBody, where: str, category: CategoryFa
         elif not attribute.value_id and len(attribute.value_name) > AXIS_VALUE:
             text = f"The value {attribute.value_name} of {shown} has {len(attribute.value_name)} characters; {AXIS_VALUE} are allowed."
             found.wrong(codes.AXIS_VALUE, where, text, "Shorten the option's label in Magento.")
-        elif attribute.value_id and not attribute.value_name and known is not None and attribute.value_id not in known.values:
-            text = f"{known.name} has no value {attribute.value_id}."
-            found.wrong(codes.AXIS_VALUE, where, text, f"Fetch the attributes again and map the value of {known.name} anew.")
+        elif attribute.value_id and not attribute.value_name and category is not None and (known is None or attribute.value_id not in known.values):
+            text = f"{known.name if known else shown} has no value {attribute.value_id}."
+            found.wrong(codes.AXIS_VALUE, where, text, f"Fetch the attributes again and map the value of {known.name if known else shown} anew.")
+
+
+def _known_axis(attribute: SalesAttribute, category: CategoryFacts | None) -> CategoryAttribute | None:
+    """The category's own attribute, by id, else by name."""
+    if category is None:
+        return None
+    if attribute.id:
+        return category.attributes.get(attribute.id)
+    return next((each for each in category.sales_attributes() if each.name == attribute.name), None)
 
 
 def _axis_images(found: Findings, skus: Sequence[SkuBody], shop: Shop) -> None:
@@ -172,7 +201,12 @@ def _identifiers(found: Findings, skus: Sequence[SkuBody], shop: Shop, live: Lis
                 text = f"The identifier {code.code} of {sku.label} {doubt}: a digit is probably mistyped."
                 found.warn(codes.IDENTIFIER_FORMAT, where, text, "Compare the code with the one on the product.")
             if times[code.code] > 1:
-                found.wrong(codes.IDENTIFIER_DUPLICATE, where, f"The identifier {code.code} is used by {times[code.code]} variants.", "Each variant has a code of its own.")
+                found.wrong(
+                    codes.IDENTIFIER_DUPLICATE,
+                    where,
+                    f"The identifier {code.code} is used by {times[code.code]} variants.",
+                    "Each variant has a code of its own.",
+                )
             elif code.code in shop.taken_identifiers:
                 found.wrong(codes.IDENTIFIER_DUPLICATE, where, f"The identifier {code.code} belongs to another product.", "Each variant has a code of its own.")
         if fixed and sku.id and (old := before.get(sku.id)) is not None and old != code:
@@ -185,12 +219,19 @@ def _price(found: Findings, sku: SkuBody, where: str, market: Limits, currency: 
         found.absent(codes.PRICE_INVALID, where, f"{sku.label} has no price.", "See the pricing policy and the product's price in Magento.")
         return
     if sku.sale_price:
-        found.warn(codes.PRICE_INVALID, f"{where}.sale_price", f"The sale price of {sku.label} is for cross-border sellers; TikTok Shop clears it.", "Send the shelf price only.")
+        found.warn(
+            codes.PRICE_INVALID,
+            f"{where}.sale_price",
+            f"The sale price of {sku.label} is for cross-border sellers; TikTok Shop clears it.",
+            "Send the shelf price only.",
+        )
     if sku.currency != currency or sku.currency not in CURRENCIES:
         text = f"The price of {sku.label} is in {sku.currency or 'no currency'}; the shop sells in {currency}."
         found.wrong(codes.CURRENCY_WRONG, f"{where}.currency", text, "Check the account's shop and the pricing policy's conversion rate.")
     if not _NUMBER.fullmatch(sku.amount):
-        found.wrong(codes.PRICE_INVALID, f"{where}.amount", f"The price {sku.amount or '(empty)'} of {sku.label} is not a plain decimal.", "See the pricing policy.")
+        found.wrong(
+            codes.PRICE_INVALID, f"{where}.amount", f"The price {sku.amount or '(empty)'} of {sku.label} is not a plain decimal.", "See the pricing policy."
+        )
         return
     amount = Decimal(sku.amount)
     if amount % minor_unit(currency):
@@ -203,9 +244,11 @@ def _price(found: Findings, sku: SkuBody, where: str, market: Limits, currency: 
         found.wrong(codes.PRICE_TOO_HIGH, f"{where}.amount", f"The price {sku.amount} {currency} of {sku.label} is above {most}.", "Lower the price.")
 
 
-def _inventory(found: Findings, sku: SkuBody, where: str, warehouses: Collection[str] | None) -> None:
+def _inventory(found: Findings, sku: SkuBody, where: str, shop: Shop) -> None:
     if not sku.inventory:
-        found.absent(codes.INVENTORY_MISSING, where, f"{sku.label} has no stock in any warehouse.", "Fetch onboarding data for the account: it has no warehouse yet.")
+        found.absent(
+            codes.INVENTORY_MISSING, where, f"{sku.label} has no stock in any warehouse.", "Fetch onboarding data for the account: it has no warehouse yet."
+        )
         return
     for warehouse, count in Counter(units.warehouse_id for units in sku.inventory if units.warehouse_id).items():
         if count > 1:
@@ -213,13 +256,14 @@ def _inventory(found: Findings, sku: SkuBody, where: str, warehouses: Collection
     for units in sku.inventory:
         if not units.warehouse_id:
             found.wrong(codes.WAREHOUSE_NOT_NAMED, where, f"The stock of {sku.label} names no warehouse.", "Choose the warehouse in the inventory policy.")
-        elif warehouses is not None and units.warehouse_id not in warehouses:
+        elif shop.warehouses is not None and units.warehouse_id not in shop.warehouses:
             text = f"The shop has no warehouse {units.warehouse_id}."
             found.wrong(codes.WAREHOUSE_UNKNOWN, where, text, "Fetch onboarding data for the account, then choose the warehouse in the inventory policy.")
         if units.quantity is None:
             found.wrong(codes.INVENTORY_MISSING, where, f"The stock of {sku.label} has no quantity.", "See the inventory policy.")
-        elif not 0 <= units.quantity <= UNITS:
-            found.wrong(codes.INVENTORY_RANGE, where, f"The quantity {units.quantity:,} of {sku.label} is not within 0 and {UNITS:,}.", "See the inventory policy.")
+        elif not shop.least_quantity <= units.quantity <= UNITS:
+            text = f"The quantity {units.quantity:,} of {sku.label} is not within {shop.least_quantity:,} and {UNITS:,}."
+            found.wrong(codes.INVENTORY_RANGE, where, text, "Raise the stock in Magento, or see the inventory policy.")
         if (units.backorder_quantity is None) != (units.handling_time is None):
             text = f"The backorder of {sku.label} needs both a quantity and a handling time."
             found.wrong(codes.BACKORDER_INCOMPLETE, where, text, "Send both, or none.")

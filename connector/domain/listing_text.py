@@ -128,15 +128,16 @@ def clean_description(source: str, hosted: Mapping[str, HostedImage]) -> CleanDe
     text = _MEDIA.sub(lambda match: html.escape(match["path"]), source or "")
     text, directives = _DIRECTIVE.subn("", text)
     writer = _Writer(hosted)
-    if "<" not in text:
-        text = "".join(f"<p>{line.strip()}</p>" for line in text.splitlines() if line.strip())
     writer.feed(text)
     writer.close()
+    cleaned = writer.result()
+    if "<" not in cleaned:
+        cleaned = "".join(f"<p>{line.strip()}</p>" for line in cleaned.splitlines() if line.strip())
     notes = [f"The tag <{tag}> was left out of the description." for tag in sorted(writer.dropped)]
     notes += [f"The image {image} was left out of the description: it is not uploaded." for image in writer.images if image not in hosted]
     if directives:
         notes.append("Magento's own directives ({{...}}) were left out of the description.")
-    return CleanDescription(writer.result(), tuple(dict.fromkeys(writer.images)), tuple(dict.fromkeys(notes)))
+    return CleanDescription(cleaned, tuple(dict.fromkeys(writer.images)), tuple(dict.fromkeys(notes)))
 
 
 class _Writer(HTMLParser):

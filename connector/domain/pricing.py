@@ -110,7 +110,12 @@ def price(policy: PricingPolicy, facts: PriceFacts) -> Price:
 
 def _steps(policy: PricingPolicy, facts: PriceFacts, steps: list[Step]) -> Decimal:
     if facts.currency not in CURRENCIES:
-        raise _Blocked("currency", "currency", f"TikTok Shop does not sell in {facts.currency or 'a currency without name'}.", "Check the account's shop: its currency is not known.")
+        raise _Blocked(
+            "currency",
+            "currency",
+            f"TikTok Shop does not sell in {facts.currency or 'a currency without name'}.",
+            "Check the account's shop: its currency is not known.",
+        )
     value = _base(policy, facts, steps)
     value = _change(policy, value, facts, steps)
     if policy.conversion_rate != 1:
@@ -126,7 +131,9 @@ def _base(policy: PricingPolicy, facts: PriceFacts, steps: list[Step]) -> Decima
     value = facts.values.get(code)
     money = facts.base_currency
     if value is None:
-        raise _Blocked("base", code, f"{facts.sku} has no value in {code}.", f"Fill in {code} in Magento, or choose another Price Attribute in the pricing policy.")
+        raise _Blocked(
+            "base", code, f"{facts.sku} has no value in {code}.", f"Fill in {code} in Magento, or choose another Price Attribute in the pricing policy."
+        )
     steps.append(Step("base", "Base price", value, f"{code} is {_money(value, money)}."))
     if policy.use_special_price and facts.special is not None and facts.special.runs(facts.now) and facts.special.amount < value:
         value = facts.special.amount
@@ -148,7 +155,12 @@ def _change(policy: PricingPolicy, value: Decimal, facts: PriceFacts, steps: lis
         value, by_words = value + sign * by, _money(by, facts.base_currency)
     steps.append(Step("change", "Price change", value, f"{verb} by {by_words}: {_money(value, facts.base_currency)}."))
     if value <= 0:
-        raise _Blocked("change", "change_amount", f"Decreased by {by_words}, the price of {facts.sku} is {_money(value, facts.base_currency)}.", "Make the decrease smaller.")
+        raise _Blocked(
+            "change",
+            "change_amount",
+            f"Decreased by {by_words}, the price of {facts.sku} is {_money(value, facts.base_currency)}.",
+            "Make the decrease smaller.",
+        )
     return value
 
 
@@ -158,7 +170,10 @@ def _round(policy: PricingPolicy, value: Decimal, facts: PriceFacts, steps: list
         ending = policy.rounding_ending
         if ending != to_step(ending, unit):
             raise _Blocked(
-                "rounding", "rounding_ending", f"A price in {facts.currency} cannot end in {_plain(ending)}: it has no such part.", "Round to the currency's minor unit instead."
+                "rounding",
+                "rounding_ending",
+                f"A price in {facts.currency} cannot end in {_plain(ending)}: it has no such part.",
+                "Round to the currency's minor unit instead.",
             )
         rounded, words = nearest_ending(value, ending), f"Rounded to the nearest ending {_plain(ending)}"
     elif policy.rounding == "minor_unit":
@@ -166,13 +181,18 @@ def _round(policy: PricingPolicy, value: Decimal, facts: PriceFacts, steps: list
     else:
         if value != to_step(value, unit):
             raise _Blocked(
-                "rounding", "rounding", f"{_plain(value)} has more decimals than {facts.currency} allows, and the policy does not round.", "Choose a rounding in the pricing policy."
+                "rounding",
+                "rounding",
+                f"{_plain(value)} has more decimals than {facts.currency} allows, and the policy does not round.",
+                "Choose a rounding in the pricing policy.",
             )
         return to_step(value, unit)
     if rounded != value:
         steps.append(Step("rounding", "Rounding", rounded, f"{words}: {_plain(rounded)} {facts.currency}."))
     if rounded <= 0:
-        raise _Blocked("rounding", "rounding", f"Rounded, the price of {facts.sku} is {_plain(rounded)} {facts.currency}.", "Raise the price, or choose another rounding.")
+        raise _Blocked(
+            "rounding", "rounding", f"Rounded, the price of {facts.sku} is {_plain(rounded)} {facts.currency}.", "Raise the price, or choose another rounding."
+        )
     return to_step(rounded, unit)
 
 
@@ -195,12 +215,17 @@ def _guards(policy: PricingPolicy, value: Decimal, facts: PriceFacts, steps: lis
         if cost is None or cost < 0:
             where = policy.cost_attribute or "no attribute"
             raise _Blocked(
-                "minimum_margin", policy.cost_attribute, f"The margin of {facts.sku} cannot be checked: its cost ({where}) is empty.", "Enter the cost in Magento, or clear the Minimum margin."
+                "minimum_margin",
+                policy.cost_attribute,
+                f"The margin of {facts.sku} cannot be checked: its cost ({where}) is empty.",
+                "Enter the cost in Magento, or clear the Minimum margin.",
             )
         least = cost * policy.conversion_rate * (100 + policy.minimum_margin_percent) / 100
         if value < least:
             reason = f"{_plain(value)} {money} is below {_plain(least)} {money}, which is the cost plus {_plain(policy.minimum_margin_percent)} percent."
-            raise _Blocked("minimum_margin", "minimum_margin_percent", reason, "Raise the product's price in Magento, or lower the Minimum margin of the pricing policy.")
+            raise _Blocked(
+                "minimum_margin", "minimum_margin_percent", reason, "Raise the product's price in Magento, or lower the Minimum margin of the pricing policy."
+            )
         words = f"At least the cost plus {_plain(policy.minimum_margin_percent)} percent, {_plain(least)} {money}."
         steps.append(Step("minimum_margin", "Minimum margin", value, words))
 

@@ -174,7 +174,9 @@ def _threshold(account: _Account, policy: InventoryPolicy, safe: int) -> None:
     limit = policy.threshold_value
     if safe > limit:
         if policy.greater_quantity is not None:
-            account.move_to(THRESHOLD, "Above the threshold", policy.greater_quantity, f"More than {units(limit)}: the policy sends {policy.greater_quantity:,}.")
+            account.move_to(
+                THRESHOLD, "Above the threshold", policy.greater_quantity, f"More than {units(limit)}: the policy sends {policy.greater_quantity:,}."
+            )
     else:
         lesser = policy.lesser_quantity or 0
         account.move_to(THRESHOLD, "Below the threshold", lesser, f"Fewer than {units(limit)}: the policy sends {lesser:,}.")

@@ -46,8 +46,9 @@ Things to know:
 
 * Rows are mappings: ``row["total"]`` by column key, ``row["pk"]``, every name of ``also`` and ``always``. No entities, no lazy loading.
 * ``cell`` is a shared cell of ``connector/web/cells.py`` (text, link, mono, number, money, when, date, deadline, state, yes_no,
-  ago, duration, json_list, long_text, secret) or a macro in the grid's own ``cells="orders/_cells.html"``,
-  called as ``cell(value, row, column)``. A "link" cell leads to ``row_url``.
+  ago, duration, json_list, long_text, secret), a function that the blueprint hands to ``grid_routes(..., cells={...})`` (orders), or, where
+  rows are few, a macro in the grid's own ``cells="accounts/_cells.html"``; all are called as ``cell(value, row, column)``.
+  A "link" cell leads to ``row_url``.
 * ``where(scope)`` must depend on ``scope`` alone, and ``scope`` must tell itself apart by its ``repr``: counts are remembered by it for 15 seconds.
 * A join may be to ``aliased(Thing)``; it must be many-to-one.
 * Sort columns and filter columns want an index that ends with the primary key: ``Index("ix_order_placed", "placed_at", "id")``.

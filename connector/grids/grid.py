@@ -29,7 +29,7 @@ class Column:
     """One column. ``expr`` is selected under ``key``; ``also`` selects more values the cell macro needs (as ``row[name]``).
 
     ``sort`` is True (by ``expr``), False, or another expression; it should be indexed together with the primary key. ``cell`` names a
-    shared cell (``connector/web/cells.py``) or a macro of the grid's own ``cells`` template, called as ``cell(value, row, column)``. ``labels``
+    shared cell (``connector/web/cells.py``), one of the blueprint's, or a macro of the grid's ``cells`` template: ``cell(value, row, column)``. ``labels``
     turns stored values into words and tones. ``export`` turns ``(value, row)`` into the CSV cell where the plain value will not do.
     """
 

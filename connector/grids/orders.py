@@ -7,16 +7,16 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column, or_, select, union_all
 
 from connector.core import crypto
-from connector.core.db import db, unit_of_work
+from connector.core.db import db
 from connector.domain import tiktok_order as tiktok
 from connector.grids import Action, Choices, Column, DateRange, Empty, Flag, Grid, Join, Label, NumberRange, Preview, Result, Tab, Text
 from connector.grids.activity import account_choices
 from connector.models.account import Account
 from connector.models.order import CANCELLED, CREATED, CREATING, FAILED, HELD, READY, REVIEW, SKIPPED, STORED, BuyerToken, Order, OrderLine, Shipment
-from connector.services import events, runs
+from connector.services import events
 from connector.services.orders import create, refresh, reject, ship
 from connector.services.orders.ship import CANNOT, FORM, LABEL
 
@@ -49,28 +49,39 @@ STATE_LABELS = {
 
 
 def search(statement: Select[Any], words: str) -> Select[Any]:
-    """TikTok id, Magento number, tracking number and SKU by equality; a buyer by whole words; a product name by substring.
+    """TikTok id, Magento number, tracking number and SKU by equality; a buyer by whole words; product and SKU by substring; an account's title.
 
-    Numbers are looked up by their indexes first: a pasted order number must never scan the table.
+    Every way of being found is a query of its own over an index, and the orders are those of their union: joined by OR they would make the
+    database walk the whole table. A pasted number is looked up by equality alone.
     """
     words = words.strip()
-    lines = select(OrderLine.order_id)
-    found: list[ColumnElement[bool]] = [
-        Order.number == words,
-        Order.magento_number == words,
-        Order.tracking_number == words,
-        Order.id.in_(lines.where(or_(OrderLine.seller_sku == words, OrderLine.tracking_number == words))),
-        Order.id.in_(select(Shipment.order_id).where(Shipment.tracking_number == words)),
+    orders, lines = select(Order.id), select(OrderLine.order_id)
+    ways: list[Select[Any]] = [
+        *(orders.where(column == words) for column in (Order.number, Order.magento_number, Order.tracking_number)),
+        *(lines.where(column == words) for column in (OrderLine.seller_sku, OrderLine.tracking_number)),
+        select(Shipment.order_id).where(Shipment.tracking_number == words),
     ]
     if words.isdigit() and len(words) > 9:
-        return statement.where(or_(*found))
-    tokens = [crypto.vault().blind_index(word) for word in words.split()]
-    buyer: ColumnElement[bool] = and_(true(), *(Order.id.in_(select(BuyerToken.order_id).where(BuyerToken.token == token)) for token in tokens)) if tokens else false()
-    found.append(buyer)
+        return statement.where(Order.id.in_(union_all(*ways)))
+    if words:
+        buyers = [select(BuyerToken.order_id).where(BuyerToken.token == crypto.vault().blind_index(word)) for word in words.split()]
+        ways.append(buyers[0].where(*(BuyerToken.order_id.in_(others) for others in buyers[1:])))
+    accounts: Sequence[int] = ()
     if len(words) >= 3:
-        found.append(Order.id.in_(lines.where(or_(OrderLine.name.icontains(words, autoescape=True), OrderLine.seller_sku.icontains(words, autoescape=True)))))
-        found.append(Order.account_id.in_(select(Account.id).where(Account.title.icontains(words, autoescape=True))))
-    return statement.where(or_(*found))
+        ways += [lines.where(column.in_(_containing(column, words))) for column in (OrderLine.name, OrderLine.seller_sku)]
+    if len(words) >= 2:
+        accounts = db.session.scalars(select(Account.id).where(Account.title.icontains(words, autoescape=True))).all()
+    found = Order.id.in_(union_all(*ways))
+    return statement.where(or_(found, Order.account_id.in_(accounts)) if accounts else found)
+
+
+def _containing(column: Any, words: str) -> Select[Any]:
+    """The values of an indexed column that contain the words. A shop sells few products in many lines, so the index is walked from one value
+    to the next one, which is a look-up a product and not a look at every line."""
+    first = select(func.min(column).label("value")).cte(f"each_{column.key}", recursive=True)
+    following = select(func.min(column)).where(column > first.c.value).scalar_subquery()
+    values = first.union_all(select(following).where(first.c.value.is_not(None)))
+    return select(values.c.value).where(values.c.value.icontains(words, autoescape=True))
 
 
 # --- filters (A189, A211) -------------------------------------------------------------------------------------------------------------------
@@ -84,19 +95,24 @@ def _has_parcel(*states: str) -> ColumnElement[bool]:
     return exists().where(and_(clause, Shipment.state.in_(states)) if states else clause)
 
 
+def _with_parcel(*states: str) -> ColumnElement[bool]:
+    return Order.id.in_(select(Shipment.order_id).where(Shipment.state.in_(states)))
+
+
 def _shipment(values: Sequence[str]) -> ColumnElement[bool]:
+    """Most orders have no parcel or a sent one, so those are met quickly on the way through the newest; the other states are rare and indexed."""
     clauses = {
         "none": ~_has_parcel(),
-        "open": _has_parcel("pending", "sending", "waiting_tracking"),
-        "waiting": _has_parcel("waiting_carrier"),
+        "open": _with_parcel("pending", "sending", "waiting_tracking"),
+        "waiting": _with_parcel("waiting_carrier"),
         "sent": _has_parcel("delivered"),
-        "failed": _has_parcel("failed"),
+        "failed": _with_parcel("failed"),
     }
     return or_(*(clauses[value] for value in values))
 
 
 def _cancellation(values: Sequence[str]) -> ColumnElement[bool]:
-    clauses = {"requested": Order.cancel_requested.is_(True), "cancelled": Order.remote_status == tiktok.CANCELLED, "tag": Order.tag == "cancel after shipped"}
+    clauses = {"requested": Order.cancel_requested.is_(True), "cancelled": Order.remote_status == tiktok.CANCELLED, "tag": and_(Order.tag != literal_column("''"), Order.tag == "cancel after shipped")}
     return or_(*(clauses[value] for value in values))
 
 
@@ -132,13 +148,7 @@ def _preview_create(ids: Sequence[Any]) -> list[Preview]:
 
 
 def _create(ids: Sequence[Any], form: Any) -> Result:
-    by_account: dict[int, list[tuple[str, str]]] = {}
-    for row in db.session.execute(select(Order.id, Order.number, Order.account_id).where(Order.id.in_(_many(ids))).order_by(Order.id)):
-        by_account.setdefault(row.account_id, []).append((str(row.id), row.number))
-    with unit_of_work():
-        submitted = [
-            runs.submit("orders.create", account_id=account_id, args={"by_hand": True}, items=items, started_by=events.actor_now.get()) for account_id, items in by_account.items()
-        ]
+    submitted = create.submit(_many(ids), started_by=events.actor_now.get())
     return Result(f"Creating {_orders(len(ids))} in Magento.", run_id=_one_run(submitted), url="/queue/")
 
 
@@ -232,7 +242,7 @@ def orders_grid(reject_form: type[Any]) -> Grid:
             Choices("shipment", "Shipment", _shipment, SHIPMENTS),
             Choices("cancellation", "Cancellation", _cancellation, CANCELLATIONS),
             Flag("errors", "With an error", Order.failure_code.is_not(None)),
-            Text("cause", "Cause code", Order.failure_code),
+            Text("cause", "Cause code", lambda words: and_(Order.failure_code.is_not(None), Order.failure_code.icontains(words, autoescape=True))),
             Choices("fulfilment", "Fulfilment", Order.fulfillment_type, FULFILMENT),
             NumberRange("total", "Total", Order.total),
             PackageId("package", "Package id", OrderLine.package_id, mode="equals"),

@@ -37,6 +37,14 @@ class Order(Base):
         Index("ix_order_account_placed", "account_id", "placed_at", "id"),
         Index("ix_order_total_id", "total", "id"),
         Index("ix_order_state_id", "state", "id"),
+        Index("ix_order_state_placed", "state", "placed_at", "id"),
+        Index("ix_order_created_at", "created_at", "id"),
+        Index("ix_order_fulfillment", "fulfillment_type", "placed_at", "id"),
+        Index(
+            "ix_order_cancel_requested", "placed_at", "id",
+            sqlite_where=text("cancel_requested IS 1"), postgresql_where=text("cancel_requested IS true"),
+        ),
+        Index("ix_order_tag", "tag", "placed_at", "id", sqlite_where=text("tag != ''"), postgresql_where=text("tag != ''")),
         Index("ix_order_number", "number"),
         Index("ix_order_magento_number", "magento_number"),
         Index("ix_order_ship_by", "ship_by_at", "id"),
@@ -130,7 +138,7 @@ class OrderLine(Base):
     """One TikTok line item, which is one unit (TTS §0 point 4)."""
 
     __tablename__ = "order_line"
-    __table_args__ = (UniqueConstraint("order_id", "line_id"), Index("ix_order_line_sku", "seller_sku"))
+    __table_args__ = (UniqueConstraint("order_id", "line_id"), Index("ix_order_line_sku", "seller_sku", "order_id"), Index("ix_order_line_name", "name", "order_id"))
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id", ondelete="CASCADE"))
@@ -148,7 +156,7 @@ class OrderLine(Base):
     tax: Mapped[Decimal] = mapped_column(Amount, default=Decimal(0))
     is_gift: Mapped[bool] = mapped_column(Boolean, default=False)
     remote_status: Mapped[str] = mapped_column(String(60), default="")
-    package_id: Mapped[str] = mapped_column(String(40), default="")
+    package_id: Mapped[str] = mapped_column(String(40), default="", index=True)
     tracking_number: Mapped[str] = mapped_column(String(120), default="", index=True)
     shipping_provider_id: Mapped[str] = mapped_column(String(64), default="")
     cancel_reason: Mapped[str] = mapped_column(String(200), default="")
@@ -248,6 +256,7 @@ class Shipment(Base):
     __table_args__ = (
         UniqueConstraint("order_id", "tracking_number"),
         Index("ix_shipment_state", "state", "id"),
+        Index("ix_shipment_tracking_number", "tracking_number"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

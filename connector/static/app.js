@@ -75,8 +75,9 @@
     if (event.detail.ctx.sourceEvent?.type === "every" && document.hidden) event.preventDefault();
   });
 
-  // A form is sent once; copying; dialogs (a link to the same page without JavaScript); toasts that can be put away.
+  // A form is sent once, and the panel it stands in closes; copying; dialogs (a link to the same page without JavaScript); toasts that can be put away.
   document.addEventListener("submit", (event) => {
+    for (const pop of event.target.querySelectorAll("details[data-pop][open]")) pop.open = false;
     if (event.target.method !== "post") return;
     if (event.target.dataset.sent) event.preventDefault();
     event.target.dataset.sent = "1";

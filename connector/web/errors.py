@@ -24,7 +24,11 @@ WORDS: dict[int, tuple[str, str, str]] = {
     404: ("Page not found", "There is nothing at this address, or it was removed.", "Check the address, or start from the menu."),
     405: ("Not possible this way", "This address does not take this kind of request.", "Use the page's own buttons."),
     413: ("The upload is too large", "The file is larger than this form takes.", "Send a smaller file, or split it."),
-    421: ("Not the name of this connector", "The page was asked for under a host name that is not the one in PUBLIC_URL.", "Open it under the address in PUBLIC_URL, or set PUBLIC_URL to the address you use."),
+    421: (
+        "Not the name of this connector",
+        "The page was asked for under a host name that is not the one in PUBLIC_URL.",
+        "Open it under the address in PUBLIC_URL, or set PUBLIC_URL to the address you use.",
+    ),
     429: ("Too many attempts", "There were too many attempts in a short time.", "Wait a little, then try again."),
     500: ("Something broke on our side", "The cause was written to the log under the reference below.", "Try again; if it stays, report it."),
     503: ("Not available at the moment", "A part the page needs does not answer.", "Try again in a minute."),

@@ -17,7 +17,9 @@ def open_shop(house: House) -> None:
     plain = {"platform_shipping": 0, "fulfilled_by_tiktok": 0, "sample": 0, "bundle": 0}
     house.post("magento", "seed", {"world": "demo", "bulk": 40})
     house.post("tiktok", "seed", {"region": "GB", "orders": ORDERS - 3, "seed": 3, "since_hours": 48})
-    house.post("tiktok", "seed", {"region": "GB", "orders": 3, "seed": 9, "since_hours": 20, "skus": ["BULK-000990"], "status": "AWAITING_SHIPMENT", "kinds": plain})
+    house.post(
+        "tiktok", "seed", {"region": "GB", "orders": 3, "seed": 9, "since_hours": 20, "skus": ["BULK-000990"], "status": "AWAITING_SHIPMENT", "kinds": plain}
+    )
     app = house.app()
     with app.app_context():
         from connector.core.db import unit_of_work

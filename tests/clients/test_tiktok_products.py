@@ -119,7 +119,10 @@ def test_an_image_goes_out_as_its_own_bytes_unsigned_and_without_cipher(server: 
     assert request.path == "/product/202309/images/upload"
     assert "shop_cipher" not in request.query
     head = f"content-type: {request.headers['Content-Type']}\r\n\r\n".encode()
-    parts = {part.get_param("name", header="content-disposition"): part for part in email.message_from_bytes(head + request.body, policy=email.policy.HTTP).iter_parts()}
+    parts = {
+        part.get_param("name", header="content-disposition"): part
+        for part in email.message_from_bytes(head + request.body, policy=email.policy.HTTP).iter_parts()
+    }
     assert parts["data"].get_payload(decode=True) == content
     assert (parts["data"].get_filename(), parts["data"].get_content_type()) == ("tee red.png", "image/png")
     assert parts["use_case"].get_payload(decode=True) == b"MAIN_IMAGE"
@@ -146,7 +149,9 @@ def test_a_lost_answer_to_a_create_is_uncertain_and_sent_once(server: ScriptedSe
 @pytest.mark.parametrize("spelling", ["is_requried", "is_required"])
 def test_both_spellings_of_required_are_read(spelling: str, server: ScriptedServer, tiktok: Any) -> None:
     """A132"""
-    server.default = tts({"attributes": [{"id": "1", "name": "Material", spelling: True}, {"id": "2", "name": "Season", spelling: False}, {"id": "3", "name": "Pattern"}]})
+    server.default = tts(
+        {"attributes": [{"id": "1", "name": "Material", spelling: True}, {"id": "2", "name": "Season", spelling: False}, {"id": "3", "name": "Pattern"}]}
+    )
     assert [row["is_required"] for row in tiktok().category_attributes("600")] == [True, False, False]
 
 

@@ -166,7 +166,7 @@ def facts(draw: st.DrawFn) -> StockFacts:
 
 
 @given(policies(), facts())
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=700, deadline=None)
 def test_the_formula_keeps_its_promises_for_any_input(policy: InventoryPolicy, known: StockFacts) -> None:
     ledger = quantity(policy, known)
     assert ledger.sent >= 0
@@ -184,7 +184,7 @@ def test_the_formula_keeps_its_promises_for_any_input(policy: InventoryPolicy, k
 
 
 @given(policies(), facts(), st.integers(0, 40))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_at_exactly_the_threshold_what_is_safe_is_sent(policy: InventoryPolicy, known: StockFacts, level: int) -> None:
     policy = policy.model_copy(update={"use_threshold": True, "threshold_value": level, "use_msi": False, "default_quantity_for_zero": False})
     exact = StockFacts(quantity=level + known.open_units + policy.threshold_buffer, open_units=known.open_units, warehouses=known.warehouses)

@@ -113,7 +113,11 @@ def _cycle(app: Flask, desk: Desk, tiktok: str, magento: str) -> None:
 
 def _ship(app: Flask, account_id: int, magento: str) -> None:
     """Three parcels by the merchant in Magento, one by an unknown carrier, and one from the ship form."""
-    created = list(db.session.scalars(select(Order).where(Order.state == CREATED, Order.remote_status == "AWAITING_SHIPMENT", Order.cancel_requested.is_(False)).order_by(Order.id)))
+    created = list(
+        db.session.scalars(
+            select(Order).where(Order.state == CREATED, Order.remote_status == "AWAITING_SHIPMENT", Order.cancel_requested.is_(False)).order_by(Order.id)
+        )
+    )
     for number, order in enumerate(created[:4]):
         carrier = {"title": "Moon Courier", "carrier_code": "custom"} if number == 3 else {"title": "Royal Mail", "carrier_code": "royalmail"}
         post(magento, f"orders/{order.magento_id}/ship", tracks=[{"track_number": f"AB{number:09d}GB", **carrier}])
@@ -173,4 +177,3 @@ def post(base: str, path: str, **body: Any) -> Any:
     answer = requests.post(f"{base}/practice/{path}", json=body, timeout=60)
     assert answer.ok, answer.text[:500]
     return answer.json() if answer.content else None
-

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup, Tag
@@ -523,3 +523,134 @@ def test_every_mounted_grid_answers_every_sort_filter_tab_and_export(app: Flask,
         for query in queries:
             assert admin_client.get(path + query).status_code == 200, path + query
         assert admin_client.get(path.rstrip("/") + "/export.csv").status_code == 200
+
+
+# --- what a page costs ----------------------------------------------------------------------------------------------------------------------
+
+
+def _statements(client: FlaskClient, url: str) -> list[str]:
+    """What the database is asked, beside counts, while a page is drawn whose banners are known already."""
+    soup(client, url)
+    asked: list[str] = []
+
+    def note(connection: Any, cursor: Any, sql: str, *rest: Any) -> None:
+        asked.append(sql)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    soup(client, url)
+    event.remove(db.engine, "before_cursor_execute", note)
+    return [sql for sql in asked if not sql.startswith(("BEGIN", "SELECT count"))]
+
+
+def test_a_page_of_200_rows_asks_the_database_no_more_than_a_page_of_20(calls: Flask, admin_client: FlaskClient) -> None:
+    few, many = (_statements(admin_client, f"/calls/?per_page={size}&cols=operation,account") for size in (20, 200))
+    assert len(few) == len(many) == 4, many  # session, columns, rows, views
+
+
+def test_a_banner_goes_with_the_change_that_makes_it_wrong(calls: Flask, admin_client: FlaskClient) -> None:
+    from connector.services import settings
+
+    assert "The set-up is not finished" in admin_client.get("/calls/").text
+    settings.put({"setup.finished": True}, actor="test")
+    assert "The set-up is not finished" not in admin_client.get("/calls/").text
+
+
+def test_what_one_person_types_into_filters_and_search_is_shown_to_nobody_else(
+    calls: Flask, operator_client: FlaskClient, viewer_client: FlaskClient
+) -> None:
+    typed = soup(operator_client, "/calls/?q=ann+example&error=secret&system=tiktok")
+    assert typed.select_one("#testcalls-q")["value"] == "ann example"
+    assert typed.select_one("[name=error]")["value"] == "secret"
+    plain = soup(viewer_client, "/calls/")
+    assert (plain.select_one("#testcalls-q")["value"], plain.select_one("[name=error]")["value"]) == ("", "")
+    assert not plain.select("#testcalls-filters input[checked]")
+
+
+def test_the_parts_that_are_kept_follow_the_state(calls: Flask, operator_client: FlaskClient) -> None:
+    for sort, expected in (("status", "ascending"), ("-status", "descending"), ("status", "ascending")):
+        page = soup(operator_client, f"/calls/?sort={sort}&per_page=50")
+        assert [th["aria-sort"] for th in page.select("th[aria-sort]")] == ["none", "none", "none", expected]
+        assert page.select_one(".page-sizes [aria-current]").get_text() == "50"
+        assert page.select_one("#testcalls-filters [name=sort]")["value"] == sort
+
+
+def test_a_cell_is_escaped_whatever_it_holds(calls: Flask, operator_client: FlaskClient) -> None:
+    with unit_of_work() as session:
+        nasty = "<b>\"'&"
+        session.execute(insert(ApiCall), [{"system": nasty, "operation": nasty, "method": "GET", "url": "/x", "at": START + timedelta(days=300), "error": nasty}])
+    answer = operator_client.get("/calls/")
+    assert "<b>" not in answer.text
+    row = BeautifulSoup(answer.text, "html.parser").select_one("tbody tr")
+    assert row.select_one("a[data-open]").get_text() == nasty
+    assert row.select_one("input[name=ids]")["aria-label"] == f"Select call {nasty}"
+
+
+# --- the orders grid ------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def orders(app: Flask) -> Flask:
+    """Three orders: one with a line, one with a parcel, one with a buyer and an error."""
+    from connector.core import crypto
+    from connector.models.order import BuyerToken, Order, OrderLine, Shipment
+
+    forget_counts()
+    with unit_of_work() as session:
+        session.add(Account(id=1, title="Shop North", country="GB", environment="sandbox"))
+        session.flush()
+        for number in (1, 2, 3):
+            session.add(
+                Order(
+                    id=number, account_id=1, number=f"57646000000000000{number}", magento_number=f"00000000{number}", remote_status="AWAITING_SHIPMENT", digest="",
+                    remote_updated_at=START, placed_at=START + timedelta(hours=number), currency="GBP", total=Decimal("9.99"),
+                    failure_code="money.mismatch" if number == 3 else None, failure_message="The total <differs>." if number == 3 else None,
+                )
+            )  # fmt: skip
+        session.flush()
+        session.add(OrderLine(order_id=1, line_id="1", name="Cotton T-shirt 100%", seller_sku="TEE-RED-M", tracking_number="TRK1", sale_price=Decimal(1), original_price=Decimal(1)))
+        session.add(OrderLine(order_id=2, line_id="2", name="Mug", seller_sku="MUG/02 slash", sale_price=Decimal(1), original_price=Decimal(1)))
+        session.add(Shipment(account_id=1, order_id=2, tracking_number="PARCEL9"))
+        session.add_all(BuyerToken(order_id=3, token=crypto.vault().blind_index(word)) for word in ("buyer", "0042", "example"))
+    yield app
+    forget_counts()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("576460000000000002", ["2"]), ("000000001", ["1"]), ("TRK1", ["1"]), ("PARCEL9", ["2"]), ("TEE-RED-M", ["1"]), ("tee-red", ["1"]), ("cotton t", ["1"]), ("100%", ["1"]),
+        ("MUG/02 slash", ["2"]), ("Buyer Example", ["3"]), ("buyer nobody", []), ("north", ["3", "2", "1"]), ("999999999999999999", []), ("nothing like it", []), ("%", []),
+    ],
+)  # fmt: skip
+def test_orders_are_found_by_number_tracking_sku_product_buyer_and_account(
+    database_kind: str, orders: Flask, admin_client: FlaskClient, words: str, found: list[str]
+) -> None:
+    page = soup(admin_client, f"/orders/?{urlencode({'q': words})}")
+    assert [box["value"] for box in page.select("input[name=ids]")] == found
+
+
+@pytest.mark.sqlite_only
+def test_no_tab_sort_filter_or_search_of_the_orders_walks_the_table_without_an_index(orders: Flask, admin_client: FlaskClient) -> None:
+    """A plain ``SCAN order`` (no index named) is a walk through every wide row; the searches may not even walk an index."""
+    grid = mounted()["orders"].grid
+    asked: list[tuple[str, Any]] = []
+    event.listen(db.engine, "before_cursor_execute", lambda c, cursor, sql, values, *rest: asked.append((sql, values)))
+    queries = [f"sort={sign}{column.key}" for column in grid.columns if column.sort is not False for sign in ("", "-")]
+    queries += [f"tab={tab.key}" for tab in grid.tabs]
+    queries += [f"{each.key}={value}" for each in grid.filters if each.kind == "choices" and each.key != "errors" for value, _ in each.options()]
+    queries += ["errors=yes", "cause=money", "package=1", "imported_from=2026-01-01", "ship_by_to=2026-01-01", "total_min=5", "placed_to=2026-01-01"]
+    searches = ["q=576460000000000002", "q=PARCEL9", "q=buyer", "q=cotton", "q=nothing"]
+    for query in queries + searches:
+        asked.clear()
+        assert admin_client.get(f"/orders/?{query}").status_code == 200
+        statement, values = next((sql, values) for sql, values in asked if '"order".number AS number' in sql)
+        with db.engine.connect() as connection:
+            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+        walks = [step for step in plan if step.startswith("SCAN order") and not step.startswith("SCAN order_")]
+        assert not walks if query in searches else all("USING" in step for step in walks), (query, plan)
+
+
+def test_an_error_and_its_remedy_stand_in_the_row_escaped(orders: Flask, admin_client: FlaskClient) -> None:
+    body = soup(admin_client, "/orders/").select_one("#orders-3 .error-pop-body")
+    assert [part.get_text() for part in body.select("p")] == ["The total <differs>.", "money.mismatch"]

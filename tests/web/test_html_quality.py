@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +26,6 @@ from tests.web.walking import HTMX, csrf_of, doors
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 #: SVG shapes may close themselves.
 SHAPES = {"path", "use", "rect", "circle", "line", "polyline", "polygon"}
-#: HTML lets these end without their end tag; our templates close them all the same.
 
 
 @pytest.fixture
@@ -77,7 +77,9 @@ def name_of(page: BeautifulSoup, control: Tag) -> str:
     label = label or control.find_parent("label")
     if label is not None:
         return label.get_text(" ", strip=True)
-    inside = control.get_text(" ", strip=True) or " ".join(str(each.get("aria-label") or each.get("alt") or "") for each in control.select("[aria-label], [alt]"))
+    inside = control.get_text(" ", strip=True) or " ".join(
+        str(each.get("aria-label") or each.get("alt") or "") for each in control.select("[aria-label], [alt]")
+    )
     return (inside or str(control.get("title") or "")).strip()
 
 
@@ -97,7 +99,7 @@ def complaints(text: str, *, whole: bool) -> list[str]:
         if page.select_one("main") is None:
             found.append("no main")
         levels = [int(heading.name[1]) for heading in page.select("h1, h2, h3, h4, h5, h6")]
-        found += [f"h{a} is followed by h{b}" for a, b in zip(levels, levels[1:], strict=False) if b > a + 1]
+        found += [f"h{a} is followed by h{b}" for a, b in itertools.pairwise(levels) if b > a + 1]
     found += [f"id {each} occurs {count} times" for each, count in Counter(tag["id"] for tag in page.select("[id]")).items() if count > 1]
     found += [f"form without {name}: {str(form)[:120]}" for form in page.select("form") for name in ("action", "method") if not form.get(name)]
     for form in page.select("form"):
@@ -119,7 +121,9 @@ def complaints(text: str, *, whole: bool) -> list[str]:
     for attribute in ("for", "aria-describedby", "aria-labelledby", "aria-controls", "list"):
         for tag in page.select(f"[{attribute}]"):
             found += [f"{attribute} names {each}, which is not there" for each in str(tag[attribute]).split() if page.find(id=each) is None]
-    found += [f"inline style or handler: {str(tag)[:120]}" for tag in page.find_all(True) if any(name == "style" or re.match(r"on[a-z]", name) for name in tag.attrs)]
+    found += [
+        f"inline style or handler: {str(tag)[:120]}" for tag in page.find_all(True) if any(name == "style" or re.match(r"on[a-z]", name) for name in tag.attrs)
+    ]
     found += ["inline script or style" for tag in page.select("script:not([src]), style")]
     for table in page.select("table"):
         if table.caption is None or not table.caption.get_text(strip=True):
@@ -138,9 +142,22 @@ def addresses(app: Flask) -> Iterator[str]:
     orders = db.session.scalars(select(Order.id).order_by(Order.id)).all()
     yield from (f"/orders/{each}" for each in orders)
     yield from (f"/orders/{each}?reveal=1" for each in orders[:3])
-    yield from ("/orders/?tab=error", "/orders/?q=nothing-like-this", "/orders/?sort=-total&per_page=50&q=a", "/orders/?page=99", "/orders/?placed_from=yesterday")
+    yield from (
+        "/orders/?tab=error",
+        "/orders/?q=nothing-like-this",
+        "/orders/?sort=-total&per_page=50&q=a",
+        "/orders/?page=99",
+        "/orders/?placed_from=yesterday",
+    )
     yield f"/orders/ship?{'&'.join(f'order={each}' for each in orders)}"
-    yield from ("/policies/new/inventory", "/policies/new/pricing", "/policies/new/image", "/policies/new/synchronization", "/queue/?tab=failed", "/nothing-here")
+    yield from (
+        "/policies/new/inventory",
+        "/policies/new/pricing",
+        "/policies/new/image",
+        "/policies/new/synchronization",
+        "/queue/?tab=failed",
+        "/nothing-here",
+    )
     yield from (f"/policies/{each}" for each in db.session.scalars(select(Policy.id)))
     yield from ("/accounts/1?checks=1", "/users/1")
 
@@ -164,9 +181,8 @@ def test_every_fragment_is_sound(app: Flask, admin_client: FlaskClient) -> None:
     wrong: dict[str, Any] = {}
     for path in dict.fromkeys(addresses(app)):
         answer = admin_client.get(path, headers=HTMX)
-        if answer.status_code == 200 and answer.mimetype == "text/html":
-            if found := complaints(answer.text, whole="<html" in answer.text):
-                wrong[path] = sorted(set(found))[:12]
+        if answer.status_code == 200 and answer.mimetype == "text/html" and (found := complaints(answer.text, whole="<html" in answer.text)):
+            wrong[path] = sorted(set(found))[:12]
     assert not wrong, pformat(wrong, width=150)
 
 

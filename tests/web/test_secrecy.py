@@ -123,7 +123,12 @@ def test_secrets_typed_into_forms_never_come_back(app: Flask, admin_client: Flas
     """An invalid form comes back filled in, but for its passwords and keys."""
     typed = {
         "/configuration/tiktok": {"app_key": "abc", "app_secret": "typed-secret-app-5512", "service_id": ""},
-        "/configuration/magento": {"base_url": "nonsense", "access_token": "typed-secret-token-5512", "access_token_secret": "typed-secret-token-5513", "consumer_secret": "typed-secret-5514"},
+        "/configuration/magento": {
+            "base_url": "nonsense",
+            "access_token": "typed-secret-token-5512",
+            "access_token_secret": "typed-secret-token-5513",
+            "consumer_secret": "typed-secret-5514",
+        },
         "/configuration/mail": {"url": "smtp://user:typed-secret-mail-5512@", "smtp_url": "nonsense://user:typed-secret-mail-5512@", "sender": "x"},
         "/me/password": {"current": "typed-secret-present-5512", "password": "short", "repeat": "other"},
         "/users/new": {"email": "nobody", "password": "typed-secret-first-5512", "role": "viewer"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -12,7 +11,6 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from connector.blueprints.orders.cells import ORDER_CELLS
 from connector.blueprints.orders.forms import NoteForm, RejectForm
-from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.grids.orders import STATE_LABELS, STATUS_LABELS, orders_grid
 from connector.models.order import Cancellation, MagentoOrderIntent, Order, OrderLine, OrderPayload, Reservation, Shipment
@@ -36,12 +34,6 @@ def find(order_id: int) -> Order:
     if found is None:
         abort(404)
     return found
-
-
-@bp.app_template_global("shop_clock")
-def shop_clock(offset_seconds: float | None) -> datetime:
-    """A shop's present time, for deadlines in a grid's row."""
-    return utcnow() + timedelta(seconds=offset_seconds or 0)
 
 
 @bp.get("/<int:order_id>")

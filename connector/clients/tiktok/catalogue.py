@@ -53,7 +53,13 @@ class CatalogueApi(Caller):
         )
 
     def categories(
-        self, *, version: str | None = None, locale: str | None = None, keyword: str | None = None, listing_platform: str | None = None, prohibited: bool = False
+        self,
+        *,
+        version: str | None = None,
+        locale: str | None = None,
+        keyword: str | None = None,
+        listing_platform: str | None = None,
+        prohibited: bool = False,
     ) -> list[Data]:
         """The whole tree, flat (TTS §5.3.2): {id, parent_id ("0" for roots), local_name, is_leaf, permission_statuses}. `version` v1 or v2."""
         query = {
@@ -90,9 +96,7 @@ class CatalogueApi(Caller):
 
     def category_attributes(self, category_id: str, *, version: str | None = None, locale: str | None = None) -> list[Data]:
         """Attributes of a leaf category (TTS §5.3.4), as TikTok gives them, with `is_required` beside its misspelt `is_requried`."""
-        rows = self._rows(
-            "category_attributes", "attributes", path={"category_id": category_id}, query={"category_version": version, "locale": locale}
-        )
+        rows = self._rows("category_attributes", "attributes", path={"category_id": category_id}, query={"category_version": version, "locale": locale})
         return [row | {"is_required": bool(row.get("is_requried") or row.get("is_required"))} for row in rows]
 
     def category_rules(self, category_id: str, *, version: str | None = None, locale: str | None = None) -> Data:

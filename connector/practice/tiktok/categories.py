@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -135,18 +136,24 @@ def _stems(text: str) -> set[str]:
     return {word for word in words if len(word) > 2}
 
 
+@cache
+def _leaf_words(version: str) -> list[tuple[Node, set[str], set[str]]]:
+    """Leaves with the words of their own name and of the names above."""
+    nodes = tree(version)
+    leaves = [node for node in nodes.values() if not node.children]
+    return [(node, _stems(node.name), _stems(" ".join(each.name for each in chain(nodes, node.id)[:-1]))) for node in leaves]
+
+
 def recommend(version: str, title: str, description: str, *, prohibited: bool = False) -> Node | None:
     """The leaf that shares most words with the title; the description decides between equals."""
     asked, more = _stems(title), _stems(description)
-    nodes = tree(version)
     best: tuple[float, Node] | None = None
-    for node in nodes.values():
-        if node.children or (node.status == "PROHIBITED" and not prohibited):
+    for node, own, above in _leaf_words(version):
+        shared = len(own & asked)
+        if not shared or (node.status == "PROHIBITED" and not prohibited):
             continue
-        own = _stems(node.name)
-        above = _stems(" ".join(each.name for each in chain(nodes, node.id)[:-1]))
-        score = 3 * len(own & asked) / max(1, len(own)) + 0.5 * len(own & asked) + 0.3 * len(above & asked) + 0.1 * len(own & more)
-        if own & asked and (best is None or score > best[0]):
+        score = 3 * shared / len(own) + 0.5 * shared + 0.3 * len(above & asked) + 0.1 * len(own & more)
+        if best is None or score > best[0]:
             best = (score, node)
     return best[1] if best else None
 

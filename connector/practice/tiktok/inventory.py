@@ -150,8 +150,10 @@ def stock_settings(call: Call) -> dict[str, Any]:
     """Whether the marketplace puts stock back after a cancellation."""
     call.field("seller_id", required=True)
     sku_ids = call.strings("sku_ids", required=True)
-    if not 1 <= len(sku_ids) <= MOST_SETTINGS:
-        raise Refusal(codes.TOO_MANY_SKU_IDS, f"sku_ids must hold 1 to {MOST_SETTINGS} ids")
+    if not sku_ids:
+        raise Refusal(codes.BAD_REQUEST, "param body.sku_ids is missing")
+    if len(sku_ids) > MOST_SETTINGS:
+        raise Refusal(codes.TOO_MANY_SKU_IDS, f"sku_ids holds {len(sku_ids)} ids, at most {MOST_SETTINGS} are allowed")
     setting = call.field("stock_operation_setting", dict, required=True)
     switch = call.field("enable_auto_restock", bool, inside=setting)
     if switch is None:

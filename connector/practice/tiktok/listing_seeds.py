@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import lru_cache
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from connector.practice.catalogue import DEMO_PRODUCTS, DemoProduct, bulk_product
@@ -25,22 +28,24 @@ if TYPE_CHECKING:
 
 BATCH = 500
 MOST = 200_000
+MOST_LEFT_OUT = 200
 
 
 def seed_listings(market: Marketplace, wish: dict[str, Any]) -> dict[str, Any]:
     """See README.md, `POST /practice/catalogue/seed`. Raises ValueError or KeyError."""
     started = time.monotonic()
     shop = market.shop(wish.get("shop", "GB"))
-    count = wish.get("products", 19)
-    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MOST:
+    wanted = wish.get("products", 19)
+    if isinstance(wanted, bool) or not isinstance(wanted, int) or not 0 <= wanted <= MOST:
         raise ValueError(f"products must be a whole number between 0 and {MOST}")
-    groups = _groups(count, int(wish.get("first", 1)), bulk=bool(wish.get("bulk")))
+    groups = _groups(int(wish.get("first", 1)), bulk=bool(wish.get("bulk")))
     stock, live = wish.get("stock"), bool(wish.get("live", True))
     warehouses = sales_warehouses(shop)[: int(wish.get("warehouses", 1))]
     ids: list[str] = []
     left_out: list[Document] = []
     skus = 0
-    while batch := [group for _, group in zip(range(BATCH), groups, strict=False)]:
+    while len(ids) < wanted and len(left_out) <= 2 * wanted + 1000:  # a shop that may list nothing must come to an end
+        batch = list(islice(groups, min(BATCH, wanted - len(ids))))
         with market.store.write():
             picture, now, made = seeded_picture(market, market.clock.seconds()), market.clock.seconds(), []
             for group in batch:
@@ -60,24 +65,23 @@ def seed_listings(market: Marketplace, wish: dict[str, Any]) -> dict[str, Any]:
             save(market, *made)
             _sold_out(market, made, batch)
             ids += [listing.id for listing in made]
-    return {"products": len(ids), "skus": skus, "ids": ids, "left_out": left_out, "seconds": round(time.monotonic() - started, 3)}
+    return {"products": len(ids), "skus": skus, "ids": ids, "left_out": left_out[:MOST_LEFT_OUT], "seconds": round(time.monotonic() - started, 3)}
 
 
-def _groups(count: int, first: int, *, bulk: bool) -> Iterator[list[DemoProduct]]:
-    """Products with their variants: the demonstration catalogue first, then bulk articles."""
+def _groups(first: int, *, bulk: bool) -> Iterator[list[DemoProduct]]:
+    """Products with their variants, without end: the demonstration catalogue first, then bulk articles."""
     families: dict[str, list[DemoProduct]] = defaultdict(list)
     for product in () if bulk else DEMO_PRODUCTS:
         if product.type_id != "configurable" and product.status == 1:
             families[product.parent_sku or product.sku].append(product)
-    demo = list(families.values())[:count]
-    yield from demo
-    for number in range(first, first + count - len(demo)):
+    yield from families.values()
+    for number in count(first):
         yield [bulk_product(number)]
 
 
-def seed_category(shop: Document, name: str) -> Node:
+@lru_cache(maxsize=1000)
+def seed_category(version: str, name: str) -> Node:
     """The recommended leaf that anybody may list in, else one that fits everything."""
-    version = usual_version(shop)
     found = recommend(version, name, "")
     if found is not None and found.status == "AVAILABLE" and "sizechart" not in found.traits and "cert" not in found.traits:
         return found
@@ -89,7 +93,7 @@ def seed_body(market: Marketplace, shop: Document, group: list[DemoProduct], pic
     first = group[0]
     name = first.name if len(group) == 1 else first.name.removesuffix(f" {first.colour.lower()} {first.size}")
     title = name if shop["region"] != "SG" else f"{name}, article of the practice shop"
-    node = seed_category(shop, name)
+    node = seed_category(usual_version(shop), re.sub(r"\d+", "", name))
     known = attributes(node.traits)
     required = [each for each in known.values() if each.required]
     values = [

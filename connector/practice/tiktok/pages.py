@@ -20,7 +20,8 @@ SEAL = 8
 
 @dataclass(frozen=True)
 class Page:
-    """One page request against a mirror table. `column` is the sort column; rows of equal value follow their id."""
+    """One page request against a mirror table. `column` is the sort column, with a `+` in front when no index should be followed for it;
+    rows of equal value follow their id."""
 
     call: Call
     table: str
@@ -40,8 +41,9 @@ class Page:
             values = (*values, last_value, last_id)
         db = self.call.market.store.read
         order = "DESC" if self.descending else "ASC"
-        rows = db.execute(
-            f"SELECT id, {self.column} AS sort_value, doc FROM {self.table} WHERE {where} ORDER BY {self.column} {order}, id {order} LIMIT ?",
+        chosen = f"SELECT id AS chosen, {self.column} AS sort_value FROM {self.table} WHERE {where} ORDER BY {self.column} {order}, id {order} LIMIT ?"
+        rows = db.execute(  # ids first: what has to be sorted is sorted without its documents
+            f"SELECT id, sort_value, doc FROM ({chosen}) JOIN {self.table} ON id = chosen ORDER BY sort_value {order}, chosen {order}",
             (*values, self.size + 1),
         ).fetchall()
         if total is None:

@@ -138,7 +138,8 @@ def file_format(data: bytes) -> str | None:
     if data[:5] == b"%PDF-":
         return "PDF"
     if data[4:8] == b"ftyp":
-        return {b"qt  ": "MOV", b"3gp": "3GP"}.get(data[8:12] if data[8:11] != b"3gp" else b"3gp", "MP4")
+        brand = data[8:12]
+        return "3GP" if brand.startswith(b"3g") else "MOV" if brand == b"qt  " else "MP4"
     if data[:4] == b"\x1a\x45\xdf\xa3":
         return "WEBM" if b"webm" in data[:64] else "MKV"
     if data[:4] == b"RIFF" and data[8:12] == b"AVI ":

@@ -55,7 +55,8 @@ CREATE TABLE IF NOT EXISTS products (
   external_id TEXT, create_time INTEGER NOT NULL, update_time INTEGER NOT NULL, due_time INTEGER, doc BLOB NOT NULL, inner BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS products_create ON products (shop_id, create_time, id);
 CREATE INDEX IF NOT EXISTS products_status ON products (shop_id, status, create_time, id);
-CREATE INDEX IF NOT EXISTS products_update ON products (shop_id, update_time, id);
+CREATE INDEX IF NOT EXISTS products_update ON products (shop_id, update_time, create_time, id);
+CREATE INDEX IF NOT EXISTS products_status_update ON products (shop_id, status, update_time, create_time, id);
 CREATE INDEX IF NOT EXISTS products_external ON products (shop_id, external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS products_due ON products (due_time) WHERE due_time IS NOT NULL;
 CREATE TABLE IF NOT EXISTS product_versions (product_id TEXT NOT NULL, version TEXT NOT NULL, doc BLOB NOT NULL, PRIMARY KEY (product_id, version));

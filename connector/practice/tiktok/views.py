@@ -110,7 +110,8 @@ def search_products(call: Call) -> Raw:
     """At most `search_ceiling` results can be reached with one set of filters (12052180)."""
     size = call.whole("page_size", 1, 100)
     where, values = _filters(call)
-    page = Page(call, "products", "create_time", True, size, where, values)
+    narrowed = any(name in where for name in ("update_time", " id IN "))
+    page = Page(call, "products", "+create_time" if narrowed else "create_time", True, size, where, values)
     rows, token, total = page.fetch()
     ceiling = int(call.market.settings.search_ceiling)
     if total > ceiling and (call.market.settings.search_refuses_wide_windows or page.passed() + len(rows) > ceiling):
@@ -142,8 +143,9 @@ def _filters(call: Call) -> tuple[str, tuple[Any, ...]]:
         if len(wanted) > MOST_FILTER_IDS:
             raise Refusal(code, f"{name} holds {len(wanted)} entries, at most {MOST_FILTER_IDS} are allowed")
         if wanted:
-            where += f" AND id IN (SELECT product_id FROM skus WHERE shop_id = ? AND {column} IN ({_marks(wanted)}))"
-            values += [call.shop["id"], *wanted]
+            query = f"SELECT DISTINCT product_id FROM skus WHERE {column} IN ({_marks(wanted)}) AND shop_id = ?"
+            ids = [row[0] for row in call.market.store.read.execute(query, (*wanted, call.shop["id"]))]
+            where, values = where.replace("shop_id = ?", "+shop_id = ?") + f" AND id IN ({_marks(ids)})", [*values, *ids]
     window, bounds = time_bounds(call, "create_time", "update_time")
     return where + window, (*values, *bounds)
 

@@ -23,6 +23,7 @@ from connector.domain.gates import Check, Verdict
 from connector.domain.money import FEES, OrderMoney, minor_unit
 from connector.models.order import CREATED, CREATING, FAILED, READY, MagentoOrderIntent, Order, OrderLine
 from connector.models.trace import Decision
+from connector.services import magento as magento_desk
 from connector.services import connections, events, mail, runs
 from connector.services.orders import customers, intent, placeholder, reservations, state, undo
 from connector.services.orders.creation_desk import CreationDesk, Draft, problem
@@ -296,6 +297,8 @@ def _record(draft: Draft, verdict: Verdict, claim: intent.Claim, written: Writte
         order.magento_id, order.magento_number = written.entity_id, number
         order.magento_state, order.magento_status = str(magento.get("state") or ""), status
         order.magento_created_at = _instant(written.order.get("created_at"))
+        assert rules.connection is not None
+        magento_desk.note_status(rules.connection.id, status, order.magento_state)
         order.invoiced, order.base_currency = invoiced, base_currency
         order.total_base = written.money.in_base(_rate(draft), minor_unit(base_currency)).grand_total
         order.policy_version_id = rules.policy_version_id

@@ -66,7 +66,9 @@ def send(seller: Seller, what: str, data: bytes | None, /, shop: str | None = No
     files = {name: (None, value) for name, value in form.items()}
     if data is not None:
         files["data"] = ("picture.bin", data)
-    answer = seller.http.post(seller.url + path, params=query, files=files or {"x": (None, "y")}, headers={"x-tts-access-token": seller.tokens["access_token"]}, timeout=30)
+    answer = seller.http.post(
+        seller.url + path, params=query, files=files or {"x": (None, "y")}, headers={"x-tts-access-token": seller.tokens["access_token"]}, timeout=30
+    )
     return answer.json()
 
 

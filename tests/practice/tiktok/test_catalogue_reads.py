@@ -38,7 +38,8 @@ def test_a_keyword_is_sought_in_the_local_name_of_the_locale(seller: Seller) -> 
 
 
 @pytest.mark.parametrize(
-    ("shop", "version", "code"), [("US", None, 12052217), ("US", "v1", 12052217), ("SG", None, 12052217), ("GB", None, 0), ("GB", "v2", 0), ("GB", "v3", 36009004)]
+    ("shop", "version", "code"),
+    [("US", None, 12052217), ("US", "v1", 12052217), ("SG", None, 12052217), ("GB", None, 0), ("GB", "v2", 0), ("GB", "v3", 36009004)],
 )
 def test_each_market_wants_its_tree(seller: Seller, shop: str, version: str | None, code: int) -> None:
     assert seller.code("GET", CATEGORIES, shop, category_version=version) == code

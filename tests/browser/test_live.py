@@ -1,0 +1,228 @@
+"""What moves by itself, and what the hands do without a mouse: live runs, keys, selections and addresses of a grid (product.md 10 and 11)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from bench.house import House
+from tests.browser.conftest import NewContext, sign_in
+
+PLAIN = {"platform_shipping": 0, "fulfilled_by_tiktok": 0, "sample": 0, "bundle": 0, "cancel_request": 0, "multi_line": 0, "thirty_lines": 0}
+
+#: In every document: counts the changes that the stream tells, and notes what the run's card says.
+WATCH = """
+window.told = 0;
+window.seen = [];
+document.addEventListener("DOMContentLoaded", () => {
+  document.body.addEventListener("run:changed", () => window.told++);
+  const look = () => {
+    const words = document.querySelector(".run-card .progress-words span")?.textContent.trim();
+    if (words && words !== window.seen.at(-1)) window.seen.push(words);
+  };
+  look();
+  new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
+});
+"""
+
+
+@pytest.fixture
+def slow_store(shop: House) -> Iterator[House]:
+    """A Magento that takes its time, as a real one does, so that a run can be watched."""
+    shop.post("magento", "latency", {"ms": 120})
+    yield shop
+    shop.post("magento", "latency", {"ms": 0})
+
+
+def _start_a_run(shop: House, page: Page, orders: int) -> None:
+    """New orders, imported by hand, then Create Sales Order for all of them; the page of the run is shown."""
+    page.add_init_script(WATCH)
+    ids = shop.post("tiktok", "seed", {"region": "GB", "orders": orders, "seed": 77, "since_hours": 3, "status": "AWAITING_SHIPMENT", "kinds": PLAIN})["ids"]
+    page.goto(f"{shop.url}/orders/import")
+    page.get_by_label("Order Id").fill(" ".join(ids))
+    page.get_by_role("main").get_by_role("button", name="Import Orders").click()
+    expect(page.locator(".run-card").get_by_text("Done", exact=True)).to_be_visible()
+    page.goto(f"{shop.url}/orders/?tab=awaiting_shipment&per_page=100")
+    for number in ids:
+        page.get_by_label(f"Select order {number}").check()
+    page.get_by_label("Action", exact=True).select_option("Create Sales Order")
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name=f"Create Sales Order ({orders})").click()
+    expect(page.get_by_role("heading", level=1, name="Create sales orders")).to_be_visible()
+    page.evaluate("window.stayed = true")
+
+
+def test_a_runs_card_moves_by_server_sent_events_without_a_reload(slow_store: House, page: Page) -> None:
+    """A225: each step is told by the stream; nobody reloads."""
+    _start_a_run(slow_store, page, orders=8)
+    expect(page.locator(".run-card").get_by_text("Done", exact=True)).to_be_visible(timeout=40_000)
+    told, seen = page.evaluate("[window.told, window.seen]")
+    assert page.evaluate("window.stayed") is True, "the page was loaded again"
+    assert told >= 2, f"the stream told nothing; the card said {seen}"
+    steps = [int(words.split()[0]) for words in seen if re.match(r"\d+ of 8", words)]
+    assert steps == sorted(steps)
+    assert steps[-1] == 8
+    assert len(steps) >= 3, f"the card jumped: {steps}"
+
+
+def test_without_the_stream_the_card_polls(slow_store: House, new_context: NewContext) -> None:
+    context = new_context()
+    context.route("**/live", lambda route: route.fulfill(status=204))
+    page = sign_in(context.new_page(), slow_store)
+    _start_a_run(slow_store, page, orders=3)
+    expect(page.locator(".run-card").get_by_text("Done", exact=True)).to_be_visible(timeout=40_000)
+    assert page.evaluate("window.stayed") is True
+    assert page.evaluate("window.told") == 0
+
+
+def test_the_orders_grid_shows_a_new_order_by_itself(shop: House, page: Page) -> None:
+    page.goto(f"{shop.url}/orders/?sort=-placed_at")
+    before = page.locator("#orders-count").inner_text()
+    shop.post("tiktok", "seed", {"region": "GB", "orders": 1, "seed": 91, "since_hours": 3, "status": "AWAITING_SHIPMENT", "kinds": PLAIN})
+    other = page.context.new_page()
+    other.goto(f"{shop.url}/orders/import")
+    other.get_by_role("main").get_by_role("button", name="Import Orders").click()
+    expect(page.locator("#orders-count")).not_to_have_text(before)
+
+
+def test_keys_move_select_open_and_search(shop: House, page: Page) -> None:
+    page.goto(f"{shop.url}/orders/")
+    rows = page.locator("tbody tr[data-row]")
+    page.keyboard.press("j")
+    expect(rows.nth(0)).to_be_focused()
+    page.keyboard.press("j")
+    expect(rows.nth(1)).to_be_focused()
+    page.keyboard.press("x")
+    expect(rows.nth(1).get_by_role("checkbox")).to_be_checked()
+    expect(page.locator("[data-chosen]")).to_have_text("1 selected")
+    page.keyboard.press("k")
+    page.keyboard.press("x")
+    expect(page.locator("[data-chosen]")).to_have_text("2 selected")
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("jx/")
+    expect(page.get_by_role("searchbox")).to_have_value("jx/")
+    expect(page.get_by_text("No orders match")).to_be_visible()
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.get_by_role("searchbox").fill("")
+    expect(rows.nth(0)).to_be_visible()
+    rows.nth(0).focus()
+    number = rows.nth(0).locator("a[data-open]").inner_text()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1, name=f"Order {number}")).to_be_visible()
+
+
+def test_a_pop_up_opens_and_closes_with_the_keyboard_and_gives_the_focus_back(shop: House, page: Page) -> None:
+    page.goto(f"{shop.url}/orders/")
+    columns = page.locator("summary").filter(has_text="Columns")
+    columns.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Show these")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Show these")).to_be_hidden()
+    expect(columns).to_be_focused()
+
+
+def test_every_control_of_a_page_is_reached_with_the_tab_key(shop: House, page: Page) -> None:
+    """The skip link comes first, and nothing traps the focus."""
+    page.goto(f"{shop.url}/queue/schedule")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    wanted = page.locator("main").locator("a[href]:visible, button:visible").count()
+    reached = set()
+    for _ in range(wanted + 5):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("[...document.querySelectorAll('main a[href], main button')].indexOf(document.activeElement)"))
+    assert len(reached - {-1}) == wanted
+
+
+def test_a_selection_survives_pages_and_swaps_and_is_sent_as_a_whole(shop: House, page: Page) -> None:
+    """A022: chosen on two pages, with a sort in between, all of it arrives on the confirm page."""
+    page.goto(f"{shop.url}/orders/?sort=placed_at")
+    page.evaluate("window.stayed = true")
+    chosen = []
+    for _ in range(2):
+        row = page.locator("tbody tr[data-row]").nth(2)
+        chosen.append(row.locator("a[data-open]").inner_text())
+        row.get_by_role("checkbox").check()
+        page.get_by_role("link", name="Next").click() if len(chosen) == 1 else None
+        expect(page.locator("[data-chosen]")).to_contain_text(f"{len(chosen)} selected")
+        if len(chosen) == 1:
+            expect(page.locator("[data-chosen]")).to_have_text("1 selected, 1 on other pages")
+    page.get_by_role("link", name="Marketplace Order ID").click()
+    expect(page.locator("th[aria-sort=ascending], th[aria-sort=descending]")).to_contain_text("Marketplace Order ID")
+    expect(page.locator("[data-chosen]")).to_contain_text("2 selected")
+    for number in chosen:
+        box = page.get_by_label(f"Select order {number}")
+        if box.count():
+            expect(box).to_be_checked()
+    assert page.evaluate("window.stayed") is True
+    page.get_by_label("Action", exact=True).select_option("Sync Status")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("button", name="Sync Status (2)")).to_be_visible()
+    for number in chosen:
+        expect(page.get_by_role("main")).to_contain_text(number)
+
+
+def test_filters_push_their_address_and_back_and_reload_show_what_it_says(shop: House, page: Page) -> None:
+    page.goto(f"{shop.url}/orders/")
+    page.evaluate("window.stayed = true")
+    everything = page.locator("#orders-count").inner_text()
+    page.get_by_role("navigation", name="Orders by status").get_by_role("link", name="Delivered").click()
+    expect(page).to_have_url(re.compile(r"tab=delivered"))
+    delivered = page.locator("#orders-count")
+    expect(delivered).not_to_have_text(everything)
+    words = delivered.inner_text()
+    page.get_by_role("searchbox").fill("tee")
+    expect(page).to_have_url(re.compile(r"q=tee"))
+    expect(page).to_have_url(re.compile(r"tab=delivered"))
+    assert page.evaluate("window.stayed") is True
+    narrowed = page.url
+    page.go_back()
+    expect(page).not_to_have_url(re.compile("q=tee"))
+    expect(page.locator("#orders-count")).to_have_text(words)
+    page.goto(narrowed)
+    expect(page.get_by_role("searchbox")).to_have_value("tee")
+    page.get_by_role("link", name=re.compile("Remove filter.*tee")).click() if page.get_by_role("link", name=re.compile("Remove filter.*tee")).count() else None
+
+
+def test_a_grid_does_everything_without_javascript(shop: House, new_context: NewContext) -> None:
+    """A022, A189: search, sort, filter, next page, columns, export, bulk: plain links and forms."""
+    page = sign_in(new_context(java_script_enabled=False).new_page(), shop)
+    page.goto(f"{shop.url}/orders/")
+    page.get_by_role("searchbox").fill("tee")
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page).to_have_url(re.compile("q=tee"))
+    page.get_by_role("link", name="Grand Total").click()
+    expect(page).to_have_url(re.compile("sort=total"))
+    page.locator("summary").filter(has_text="Filters").click()
+    page.get_by_label("With an error").select_option(index=1)
+    page.get_by_role("button", name="Apply filters").click()
+    expect(page).to_have_url(re.compile("errors="))
+    page.goto(f"{shop.url}/orders/")
+    page.get_by_role("link", name="Next").click()
+    expect(page).to_have_url(re.compile("page=2"))
+    page.get_by_label("Which rows").select_option("page")
+    page.get_by_label("Action", exact=True).select_option("Sync Status")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Sync Status")
+    page.get_by_role("link", name="Back to the list").click()
+    expect(page).to_have_url(re.compile("page=2"))
+    page.goto(f"{shop.url}/orders/?tab=error")
+    page.locator(".error-pop summary").first.click()
+    expect(page.get_by_text("What to do:").first).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export CSV").click()
+    assert download.value.suggested_filename.startswith("orders-")
+
+
+def test_the_theme_is_kept(shop: House, page: Page) -> None:
+    page.get_by_role("button", name="Light or dark").click()
+    theme = page.locator("html").get_attribute("data-bs-theme")
+    page.goto(f"{shop.url}/orders/")
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", theme)
