@@ -56,7 +56,9 @@ def run(house: House, count: int) -> dict[str, Any]:
     wait_until("created in Magento", lambda: len(created(house, listed)), len(listed), house)
     store = created(house, listed)
     for number, entity_id in enumerate(sorted({entity for entities in store.values() for entity in entities}), start=1):
-        house.post("magento", f"orders/{entity_id}/ship", {"tracks": [{"track_number": TRACKING.format(number), "title": "Royal Mail", "carrier_code": "royalmail"}]})
+        house.post(
+            "magento", f"orders/{entity_id}/ship", {"tracks": [{"track_number": TRACKING.format(number), "title": "Royal Mail", "carrier_code": "royalmail"}]}
+        )
     say(f"The merchant shipped {len(store)} orders in Magento.")
     with app.app_context():
         runs.submit("shipments.collect", account_id=account_id, key=f"schedule:shipments.collect:{account_id}", started_by="demo")
@@ -101,7 +103,9 @@ def shipped(house: House) -> set[str]:
     return {
         order["id"]
         for order in house.get("tiktok", "orders")["orders"]
-        if order["packages"] and order["status"] in ("AWAITING_COLLECTION", "IN_TRANSIT", "DELIVERED", "COMPLETED") and all(package["tracking_number"] for package in order["packages"])
+        if order["packages"]
+        and order["status"] in ("AWAITING_COLLECTION", "IN_TRANSIT", "DELIVERED", "COMPLETED")
+        and all(package["tracking_number"] for package in order["packages"])
     }
 
 

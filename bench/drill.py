@@ -36,7 +36,11 @@ def main() -> int:
     with House(workers=2) as house:
         report = run(house, arguments.orders, arguments.kills, random.Random(arguments.seed))
         report["seconds"] = round(time.monotonic() - began, 1)
-        passed = not (report["missing"] or report["duplicates"] or report["stuck_runs"] or report["failed"]) and report["balanced"] and report["reservations_open"] == 0
+        passed = (
+            not (report["missing"] or report["duplicates"] or report["stuck_runs"] or report["failed"])
+            and report["balanced"]
+            and report["reservations_open"] == 0
+        )
         if not passed:
             print((house.folder / "house.log").read_text()[-4000:], file=sys.stderr)
     report["holds"] = passed
@@ -147,7 +151,10 @@ def _verdict(house: House, listed: set[str], troubles: Counter[str]) -> dict[str
     failed = dict(db.session.execute(select(Order.failure_code, func.count()).where(Order.state == FAILED).group_by(Order.failure_code)).all())
     stuck = db.session.scalar(select(func.count()).select_from(JobRun).where(JobRun.state == RUNNING, JobRun.lease_until < utcnow()))
     open_reservations = db.session.scalar(
-        select(func.count()).select_from(Reservation).join(Order, Order.id == Reservation.order_id).where(Reservation.released_at.is_(None), Order.number.in_(store))
+        select(func.count())
+        .select_from(Reservation)
+        .join(Order, Order.id == Reservation.order_id)
+        .where(Reservation.released_at.is_(None), Order.number.in_(store))
     )
     return {
         "orders": len(listed),

@@ -58,11 +58,17 @@ def _application(count: int) -> Any:
     from connector.services import users
 
     folder = Path(tempfile.mkdtemp(prefix="connector-grids-"))
-    app = create_app(Config.from_env({"CONNECTOR_INSTANCE": str(folder), "LOG_LEVEL": "ERROR", "REDIS_URL": os.environ.get("REDIS_URL", "redis://127.0.0.1:1/0")}, testing=True))
+    app = create_app(
+        Config.from_env(
+            {"CONNECTOR_INSTANCE": str(folder), "LOG_LEVEL": "ERROR", "REDIS_URL": os.environ.get("REDIS_URL", "redis://127.0.0.1:1/0")}, testing=True
+        )
+    )
     with app.app_context():
         flask_migrate.upgrade()
         with unit_of_work() as session:
-            session.add(User(email="bench@example.test", name="Bench", role="administrator", password_hash=users.hash_password("correct-horse-battery"), active=True))
+            session.add(
+                User(email="bench@example.test", name="Bench", role="administrator", password_hash=users.hash_password("correct-horse-battery"), active=True)
+            )
         _fill(count)
         db.session.remove()
         with db.engine.begin() as connection:
@@ -124,7 +130,19 @@ def _flask_admin(app: Any) -> Any:
 
     class SameColumns(ModelView):
         page_size = 50
-        column_list = ("number", "account", "magento_number", "remote_status", "state", "magento_status", "failure_code", "total", "ship_by_at", "placed_at", "item_count")
+        column_list = (
+            "number",
+            "account",
+            "magento_number",
+            "remote_status",
+            "state",
+            "magento_status",
+            "failure_code",
+            "total",
+            "ship_by_at",
+            "placed_at",
+            "item_count",
+        )
         column_filters = ("remote_status", "state")
         column_searchable_list = ("number", "magento_number")
         column_default_sort = ("placed_at", True)

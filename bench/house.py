@@ -61,7 +61,10 @@ class House:
             if self._process.poll() is not None:
                 break
             try:
-                if all(requests.get(f"{base}{path}", timeout=2).ok for base, path in ((self.url, "/readyz"), (self.tiktok_url, "/practice/app"), (self.magento_url, "/practice/summary"))):
+                if all(
+                    requests.get(f"{base}{path}", timeout=2).ok
+                    for base, path in ((self.url, "/readyz"), (self.tiktok_url, "/practice/app"), (self.magento_url, "/practice/summary"))
+                ):
                     return self
             except requests.RequestException:
                 time.sleep(0.1)
@@ -113,5 +116,3 @@ class House:
 
     def _base(self, system: str) -> str:
         return self.tiktok_url if system == "tiktok" else self.magento_url
-
-

@@ -24,7 +24,10 @@ def main() -> int:
             if arguments.json:
                 print(json.dumps(result), flush=True)
             else:
-                print(f"{'holds ' if result['holds'] else 'MISSED'}  {result['name']:<62} {result['value']:>9.3f} {result['unit']:<12} bound {result['bound']}", flush=True)
+                print(
+                    f"{'holds ' if result['holds'] else 'MISSED'}  {result['name']:<62} {result['value']:>9.3f} {result['unit']:<12} bound {result['bound']}",
+                    flush=True,
+                )
     return 1 if missed else 0
 
 

@@ -140,9 +140,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def config(
-    request: pytest.FixtureRequest, tmp_path: Path, valkey_server: EmbeddedValkey, sqlite_template: Path, database_kind: str
-) -> Config:
+def config(request: pytest.FixtureRequest, tmp_path: Path, valkey_server: EmbeddedValkey, sqlite_template: Path, database_kind: str) -> Config:
     redis_connections.patient(valkey_server.url).flushall()
     environment = {"CONNECTOR_INSTANCE": str(tmp_path / "instance"), "REDIS_URL": valkey_server.url, "LOG_LEVEL": "WARNING"}
     if database_kind == "postgresql":
@@ -175,7 +173,9 @@ def fresh_postgres(migrated_postgres: str) -> str:
 
     with psycopg.connect(migrated_postgres.replace("postgresql+psycopg:", "postgresql:"), autocommit=True) as connection:
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
-        tables = ", ".join(f'"{name}"' for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"))
+        tables = ", ".join(
+            f'"{name}"' for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
+        )
         connection.execute(f"TRUNCATE {tables} RESTART IDENTITY")
     return migrated_postgres
 

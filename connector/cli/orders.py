@@ -59,7 +59,8 @@ def import_(account: str, order_ids: tuple[str, ...], start: datetime | None, en
         wait_for(runs.submit("orders.import", account_id=found.id, key=f"schedule:orders.import:{found.id}", started_by=ACTOR), as_json)
     until = end.replace(tzinfo=UTC) + (timedelta(days=1) if end.time() == datetime.min.time() else timedelta()) if end else None
     wait_for(
-        polling.request_import(found.id, status=status, start=start.replace(tzinfo=UTC) if start else None, end=until, order_ids=order_ids, started_by=ACTOR), as_json
+        polling.request_import(found.id, status=status, start=start.replace(tzinfo=UTC) if start else None, end=until, order_ids=order_ids, started_by=ACTOR),
+        as_json,
     )
 
 
@@ -82,7 +83,9 @@ def create(numbers: tuple[str, ...], account: str | None, as_json: bool) -> None
 @click.argument("numbers", nargs=-1)
 @click.option("--carrier", default="", help="TikTok carrier, when Magento has no shipment.")
 @click.option("--tracking", default="", help="Tracking number, when Magento has no shipment; one order only.")
-@click.option("--file", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV: order number, carrier, tracking number[, SKU, quantity].")
+@click.option(
+    "--file", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV: order number, carrier, tracking number[, SKU, quantity]."
+)
 @json_option
 @command
 def ship_(numbers: tuple[str, ...], carrier: str, tracking: str, path: Path | None, as_json: bool) -> None:

@@ -66,7 +66,9 @@ def wait_for(submitted: Submitted | Iterable[Submitted], as_json: bool, *, patie
         if all(run.state in FINAL_STATES for run in runs) or time.monotonic() > deadline:
             break
         time.sleep(0.3)
-    problems = db.session.execute(select(JobItem.label, JobItem.message, JobItem.remedy).where(JobItem.run_id.in_(ids), JobItem.state == "failed").limit(200)).all()
+    problems = db.session.execute(
+        select(JobItem.label, JobItem.message, JobItem.remedy).where(JobItem.run_id.in_(ids), JobItem.state == "failed").limit(200)
+    ).all()
     if not as_json:
         for problem in problems:
             click.echo(f"{problem.label}: {problem.message} {problem.remedy}".strip(), err=True)

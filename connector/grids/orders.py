@@ -112,7 +112,11 @@ def _shipment(values: Sequence[str]) -> ColumnElement[bool]:
 
 
 def _cancellation(values: Sequence[str]) -> ColumnElement[bool]:
-    clauses = {"requested": Order.cancel_requested.is_(True), "cancelled": Order.remote_status == tiktok.CANCELLED, "tag": and_(Order.tag != literal_column("''"), Order.tag == "cancel after shipped")}
+    clauses = {
+        "requested": Order.cancel_requested.is_(True),
+        "cancelled": Order.remote_status == tiktok.CANCELLED,
+        "tag": and_(Order.tag != literal_column("''"), Order.tag == "cancel after shipped"),
+    }
     return or_(*(clauses[value] for value in values))
 
 
@@ -289,5 +293,3 @@ _TABS = (
 
 def _shippable(row: Mapping[str, Any]) -> bool:
     return row["raw_status"] in (tiktok.AWAITING_SHIPMENT, tiktok.PARTIALLY_SHIPPING)
-
-

@@ -167,7 +167,9 @@ class JobContext:
     def map(self, fn: Callable[[Item], Any], *, parallel: int = 1) -> None:
         """Run ``fn`` once for every open item; see the package documentation for what its answers and errors mean."""
         rows = db.session.execute(
-            select(JobItem.id, JobItem.ref, JobItem.label, JobItem.attempts, JobItem.data).where(JobItem.run_id == self.run_id, JobItem.state == "open").order_by(JobItem.id)
+            select(JobItem.id, JobItem.ref, JobItem.label, JobItem.attempts, JobItem.data)
+            .where(JobItem.run_id == self.run_id, JobItem.state == "open")
+            .order_by(JobItem.id)
         ).all()
         db.session.commit()
         items = iter(Item(*row) for row in rows)
@@ -179,7 +181,7 @@ class JobContext:
             with self._app.app_context():
                 try:
                     answer = fn(item)
-                except BaseException as error:  # noqa: BLE001 - every failure becomes the item's outcome or stops the run
+                except BaseException as error:
                     db.session.rollback()
                     if isinstance(error, (LeaseLost, RunWaits, api.Unauthorized)) or not isinstance(error, Exception):
                         raise
@@ -215,7 +217,9 @@ class JobContext:
                         outcome = future.result()
                         internal_in_a_row = internal_in_a_row + 1 if outcome.code == "internal" else 0
                         if internal_in_a_row >= MAX_INTERNAL_IN_A_ROW:
-                            stop = RuntimeError(f"{MAX_INTERNAL_IN_A_ROW} items in a row failed for a reason the connector does not know; the log has the tracebacks.")
+                            stop = RuntimeError(
+                                f"{MAX_INTERNAL_IN_A_ROW} items in a row failed for a reason the connector does not know; the log has the tracebacks."
+                            )
                         if outcome.retry_in is not None:
                             retry_after.append((outcome.retry_in, outcome.message))
         if self._lost.is_set():
@@ -230,7 +234,13 @@ class JobContext:
 
     def _record(self, item: Item, outcome: _Outcome) -> None:
         now = utcnow()
-        values: dict[str, Any] = {"state": outcome.state, "attempts": item.attempts + 1, "code": outcome.code, "message": outcome.message, "remedy": outcome.remedy}
+        values: dict[str, Any] = {
+            "state": outcome.state,
+            "attempts": item.attempts + 1,
+            "code": outcome.code,
+            "message": outcome.message,
+            "remedy": outcome.remedy,
+        }
         if outcome.data is not None:
             values["data"] = outcome.data
         if outcome.state != "open":
@@ -263,9 +273,11 @@ class JobContext:
                     if row.cancel_asked:
                         self._cancelled.set()
                     session.execute(
-                        update(JobRun).where(JobRun.id == self.run_id, JobRun.fence == self.fence).values(lease_until=utcnow() + timedelta(seconds=self.lease_seconds))
+                        update(JobRun)
+                        .where(JobRun.id == self.run_id, JobRun.fence == self.fence)
+                        .values(lease_until=utcnow() + timedelta(seconds=self.lease_seconds))
                     )
-            except Exception as error:  # noqa: BLE001 - a missed heartbeat is not the end: the lease outlasts several
+            except Exception as error:
                 self.log.warning("heartbeat_missed", error=repr(error))
 
 
@@ -286,5 +298,9 @@ def _describe(error: Exception, *, attempts: int) -> _Outcome:
         return _Outcome("failed", code, f"{title}: {error}" if str(error) not in title else title, advice)
     reference = uuid.uuid4().hex[:12]
     return _Outcome(
-        "failed", "internal", f"An unexpected error occurred (reference {reference}).", "Search the log for the reference and report the issue with it.", data={"reference": reference}
+        "failed",
+        "internal",
+        f"An unexpected error occurred (reference {reference}).",
+        "Search the log for the reference and report the issue with it.",
+        data={"reference": reference},
     )

@@ -214,7 +214,9 @@ def _end(context: JobContext, state: str, message: str, code: str | None) -> Non
             return
         if state in (CANCELLED, FAILED):
             session.execute(
-                update(JobItem).where(JobItem.run_id == context.run_id, JobItem.state == "open").values(state="cancelled", message="Not done: the run ended before.", finished_at=now)
+                update(JobItem)
+                .where(JobItem.run_id == context.run_id, JobItem.state == "open")
+                .values(state="cancelled", message="Not done: the run ended before.", finished_at=now)
             )
         if state == SUCCEEDED and context.started_by == "scheduler" and not _did_something(context):
             session.execute(update(JobRun).where(JobRun.id == context.run_id).values(quiet=True))
@@ -223,5 +225,3 @@ def _end(context: JobContext, state: str, message: str, code: str | None) -> Non
             outcome["last_ok_at"] = now
         session.execute(update(Schedule).where(Schedule.last_run_id == context.run_id).values(**outcome))
     log.info("run_ended", run=context.run_id, kind=context.kind, state=state)
-
-

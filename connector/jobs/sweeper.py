@@ -43,7 +43,13 @@ def requeue_stale() -> int:
         return session.execute(
             update(JobRun)
             .where(JobRun.state == RUNNING, JobRun.lease_until < utcnow() - timedelta(seconds=1))
-            .values(state=QUEUED, fence=JobRun.fence + 1, wait_reason="Its worker fell silent; another one takes it over.", lease_until=None, version=JobRun.version + 1)
+            .values(
+                state=QUEUED,
+                fence=JobRun.fence + 1,
+                wait_reason="Its worker fell silent; another one takes it over.",
+                lease_until=None,
+                version=JobRun.version + 1,
+            )
         ).rowcount
 
 

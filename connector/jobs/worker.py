@@ -45,7 +45,7 @@ def run_forever(app: Flask, queues: tuple[str, ...] = QUEUES, *, burst: bool = F
             try:
                 with app.app_context():
                     scheduler.beat(f"worker:{name}", queues=list(queues))
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 print(f"worker heartbeat missed: {error!r}", file=sys.stderr)
 
     threading.Thread(target=sign_of_life, daemon=True).start()

@@ -138,7 +138,11 @@ class OrderLine(Base):
     """One TikTok line item, which is one unit (TTS §0 point 4)."""
 
     __tablename__ = "order_line"
-    __table_args__ = (UniqueConstraint("order_id", "line_id"), Index("ix_order_line_sku", "seller_sku", "order_id"), Index("ix_order_line_name", "name", "order_id"))
+    __table_args__ = (
+        UniqueConstraint("order_id", "line_id"),
+        Index("ix_order_line_sku", "seller_sku", "order_id"),
+        Index("ix_order_line_name", "name", "order_id"),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id", ondelete="CASCADE"))

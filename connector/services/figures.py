@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -42,13 +43,19 @@ def last_days(zone: ZoneInfo) -> Figures:
     first = today - timedelta(days=DAYS - 1)
     starts = [datetime.combine(first + timedelta(days=n), datetime.min.time(), zone).astimezone(UTC) for n in range(DAYS + 1)]
     days = []
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in itertools.pairwise(starts):
         rows = db.session.execute(
-            select(Order.currency, func.count(), func.sum(Order.total)).where(Order.placed_at >= start, Order.placed_at < end, Order.remote_status != "CANCELLED").group_by(Order.currency)
+            select(Order.currency, func.count(), func.sum(Order.total))
+            .where(Order.placed_at >= start, Order.placed_at < end, Order.remote_status != "CANCELLED")
+            .group_by(Order.currency)
         ).all()
         days.append(Day(start.astimezone(zone).date().isoformat(), sum(row[1] for row in rows), {row[0]: _exact(row[2]) for row in rows}))
     accounts = db.session.execute(
-        select(Account.id, Account.title, func.count(Order.id)).join(Order, Order.account_id == Account.id).where(Order.placed_at >= starts[0]).group_by(Account.id, Account.title).order_by(Account.title)
+        select(Account.id, Account.title, func.count(Order.id))
+        .join(Order, Order.account_id == Account.id)
+        .where(Order.placed_at >= starts[0])
+        .group_by(Account.id, Account.title)
+        .order_by(Account.title)
     ).all()
     return Figures(tuple(days), tuple((row[0], row[1], row[2]) for row in accounts), _minutes_to_magento(), _failure_rate(starts[0]))
 
@@ -60,7 +67,10 @@ def _exact(value: object) -> Decimal:
 
 def _minutes_to_magento() -> float | None:
     rows = db.session.execute(
-        select(Order.created_at, Order.hold_until, Order.magento_created_at).where(Order.state == CREATED, Order.magento_created_at.is_not(None)).order_by(Order.id.desc()).limit(200)
+        select(Order.created_at, Order.hold_until, Order.magento_created_at)
+        .where(Order.state == CREATED, Order.magento_created_at.is_not(None))
+        .order_by(Order.id.desc())
+        .limit(200)
     ).all()
     waits = sorted(max(0.0, (row.magento_created_at - max(row.created_at, row.hold_until or row.created_at)).total_seconds() / 60) for row in rows)
     return waits[len(waits) // 2] if waits else None

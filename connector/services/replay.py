@@ -37,7 +37,11 @@ def as_curl(call: ApiCall) -> str:
 def refusal(call: ApiCall) -> DomainError | None:
     """Why this call may not be sent again, if it may not."""
     if not call.safe:
-        return DomainError("replay.write", f"{call.operation} changes something, so it is not sent again from here.", "Use the action on the order; it looks first whether the effect is there.")
+        return DomainError(
+            "replay.write",
+            f"{call.operation} changes something, so it is not sent again from here.",
+            "Use the action on the order; it looks first whether the effect is there.",
+        )
     if "***" in (call.request_body or "") or "... (cut)" in (call.request_body or ""):
         return DomainError("replay.masked", "The recorded request was masked or cut and cannot be sent as it was.", "Sync the order instead.")
     if (call.system == "tiktok" and call.account_id is None) or (call.system == "magento" and call.magento_id is None):

@@ -86,7 +86,7 @@ def _spawn(command: list[str], **environment: str) -> int:
         os.setpgid(0, 0)
         die_with_parent()
 
-    return subprocess.Popen(command, preexec_fn=prepare, env={**os.environ, **environment}, stdout=subprocess.DEVNULL).pid  # noqa: PLW1509
+    return subprocess.Popen(command, preexec_fn=prepare, env={**os.environ, **environment}, stdout=subprocess.DEVNULL).pid
 
 
 def _free(host: str, port: int) -> bool:
@@ -195,7 +195,9 @@ class Tree:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise CannotStart(f"The product already runs from {self.config.instance}. Stop it with Ctrl-C in its window, or set CONNECTOR_INSTANCE to another folder.") from None
+            raise CannotStart(
+                f"The product already runs from {self.config.instance}. Stop it with Ctrl-C in its window, or set CONNECTOR_INSTANCE to another folder."
+            ) from None
         busy = []
         for name, variable, url in (
             ("web", "PORT", f"//{self.config.host}:{self.config.port}"),
@@ -233,7 +235,7 @@ class Tree:
         while time.monotonic() < deadline and not self._stopping:
             self.reap()
             try:
-                with urllib.request.urlopen(address, timeout=2):  # noqa: S310 - our own loopback address
+                with urllib.request.urlopen(address, timeout=2):
                     return True
             except OSError:
                 time.sleep(0.1)
@@ -324,5 +326,3 @@ def _await(children: list[Child], seconds: float) -> None:
                 _signal(child.pid, signal.SIGKILL)
             deadline += 5
         time.sleep(0.02)
-
-

@@ -104,7 +104,11 @@ def rows_drawer(grid: Grid, columns: Sequence[tuple[Column, Cell]], actions: Seq
     ]
     danger = ' class="text-danger"'
     buttons = [
-        (action.visible, f'<button name="row_action" value="{plain_escape(action.key)}:', f'"{danger if action.danger else ""}>{plain_escape(action.label)}</button>')
+        (
+            action.visible,
+            f'<button name="row_action" value="{plain_escape(action.key)}:',
+            f'"{danger if action.danger else ""}>{plain_escape(action.label)}</button>',
+        )
         for action in actions
     ]
 
@@ -114,7 +118,9 @@ def rows_drawer(grid: Grid, columns: Sequence[tuple[Column, Cell]], actions: Seq
             pk, name = plain_escape(str(row["pk"])), plain_escape(str(row[name_of]))
             text.append(f'<tr id="{key}-{pk}" data-row tabindex="-1">')
             if selectable:
-                text.append(f'<td class="col-check"><input class="form-check-input" type="checkbox" name="ids" value="{pk}" aria-label="Select {noun} {name}"></td>')
+                text.append(
+                    f'<td class="col-check"><input class="form-check-input" type="checkbox" name="ids" value="{pk}" aria-label="Select {noun} {name}"></td>'
+                )
             for column, value_key, cell, opening, url in plan:
                 content = cell(row[value_key], row, column)
                 if type(content) is str:  # most cells; html.escape takes half the time of markupsafe's
@@ -123,7 +129,9 @@ def rows_drawer(grid: Grid, columns: Sequence[tuple[Column, Cell]], actions: Seq
                     content = escape(content)
                 text += (opening, f'<a href="{plain_escape(url(row))}" data-open>{content}</a></td>') if url else (opening, content, "</td>")
             if buttons:
-                text.append(f'<td class="col-menu"><details class="pop" data-pop><summary aria-label="Actions for {noun} {name}">⋯</summary><div class="pop-sheet">')
+                text.append(
+                    f'<td class="col-menu"><details class="pop" data-pop><summary aria-label="Actions for {noun} {name}">⋯</summary><div class="pop-sheet">'
+                )
                 for visible, first, rest in buttons:
                     if visible is None or visible(row):
                         text += (first, pk, rest)

@@ -75,7 +75,13 @@ def test_a_busy_port_is_named_with_the_variable_that_moves_it(house: House, tmp_
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        environment = {**house.environment, "CONNECTOR_INSTANCE": str(tmp_path), "PORT": str(port), "PRACTICE_TIKTOK_URL": "http://127.0.0.1:1", "CONNECTOR_PRACTICE": "0"}
+        environment = {
+            **house.environment,
+            "CONNECTOR_INSTANCE": str(tmp_path),
+            "PORT": str(port),
+            "PRACTICE_TIKTOK_URL": "http://127.0.0.1:1",
+            "CONNECTOR_PRACTICE": "0",
+        }
         answer = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert answer.returncode == 1
     assert f"Port {port} for the web is in use" in answer.stderr
@@ -83,7 +89,14 @@ def test_a_busy_port_is_named_with_the_variable_that_moves_it(house: House, tmp_
 
 
 def test_a_half_configured_environment_is_refused_with_every_fault_at_once(tmp_path: Path) -> None:
-    environment = {**os.environ, "CONNECTOR_INSTANCE": str(tmp_path), "TIKTOK_APP_KEY": "k", "PORT": "http", "DATABASE_URL": "mysql://x", "CONNECTOR_ENCRYPTION_KEYS": "short"}
+    environment = {
+        **os.environ,
+        "CONNECTOR_INSTANCE": str(tmp_path),
+        "TIKTOK_APP_KEY": "k",
+        "PORT": "http",
+        "DATABASE_URL": "mysql://x",
+        "CONNECTOR_ENCRYPTION_KEYS": "short",
+    }
     answer = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert answer.returncode == 1
     for name in ("PORT", "DATABASE_URL", "CONNECTOR_ENCRYPTION_KEYS", "TIKTOK_APP_SECRET"):
@@ -95,5 +108,10 @@ def test_ctrl_c_stops_everything() -> None:
         children = _tree(house.supervisor)
         assert len(children) >= 6
         os.kill(house.supervisor, signal.SIGINT)
-        assert _until(lambda: not any(Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] for pid in children), 25)
+        assert _until(
+            lambda: (
+                not any(Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] for pid in children)
+            ),
+            25,
+        )
         assert _until(lambda: "Stopped." in (house.folder / "house.log").read_text())

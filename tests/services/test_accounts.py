@@ -162,9 +162,7 @@ def test_missing_scopes_are_named_after_the_consent(app: Flask, practice_tiktok:
     try:
         account = new_account()
         state = start(account)
-        _, _, missing = accounts.finish_authorisation(
-            state=state, code=consent(practice_tiktok, state), error="", binding=BINDING, actor="tests"
-        )
+        _, _, missing = accounts.finish_authorisation(state=state, code=consent(practice_tiktok, state), error="", binding=BINDING, actor="tests")
     finally:
         post(practice_tiktok, "app", scopes=granted)
     assert missing == ["seller.logistics"]
@@ -304,9 +302,7 @@ def test_a_new_account_has_its_schedules_and_the_default_policies(app: Flask) ->
     assert account.sync_policy.title == "Default Synchronization Policy"
 
 
-def test_onboarding_imports_warehouses_options_carriers_and_statuses_and_registers_webhooks(
-    app: Flask, practice_tiktok: PracticeServer, work_off: Any
-) -> None:
+def test_onboarding_imports_warehouses_options_carriers_and_statuses_and_registers_webhooks(app: Flask, practice_tiktok: PracticeServer, work_off: Any) -> None:
     """A036, A037"""
     account = authorise(practice_tiktok, new_account())
     work_off()

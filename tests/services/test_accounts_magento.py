@@ -208,9 +208,7 @@ def place_order(client: MagentoClient) -> str:
     address = {"firstname": "Buyer", "lastname": "0001 Example", "email": "buyer-0001@example.test", **street}
     cart = client.create_cart(store="default")
     client.add_item(cart, "TEE-BLA-S", 1, store="default")
-    client.shipping_information(
-        cart, shipping_address=address, billing_address=address, carrier_code="flatrate", method_code="flatrate", store="default"
-    )
+    client.shipping_information(cart, shipping_address=address, billing_address=address, carrier_code="flatrate", method_code="flatrate", store="default")
     return client.place_order(cart, store="default")
 
 

@@ -50,7 +50,10 @@ def _run(run_id: int) -> JobRun:
 
 
 def _items(run_id: int) -> dict[str, JobItem]:
-    found = {item.ref: item for item in db.session.scalars(select(JobItem).where(JobItem.run_id == run_id).order_by(JobItem.id).execution_options(populate_existing=True))}
+    found = {
+        item.ref: item
+        for item in db.session.scalars(select(JobItem).where(JobItem.run_id == run_id).order_by(JobItem.id).execution_options(populate_existing=True))
+    }
     db.session.commit()
     return found
 
@@ -108,9 +111,14 @@ def test_two_submitters_at_once_make_one_run(app, body) -> None:
 def test_a_rolled_back_submission_rings_for_nothing(app, body, work_off) -> None:
     seen: list[int] = []
     kind = body(lambda ctx: seen.append(ctx.run_id))
-    with pytest.raises(ZeroDivisionError), unit_of_work():
-        runs.submit(kind)
-        _ = 1 / 0
+
+    def submit_and_break() -> None:
+        with unit_of_work():
+            runs.submit(kind)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        submit_and_break()
     work_off()
     assert seen == []
     assert db.session.scalar(select(func.count()).select_from(JobRun)) == 0

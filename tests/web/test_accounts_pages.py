@@ -41,9 +41,7 @@ def test_without_an_account_the_grid_says_what_to_do(app: Flask, admin_client: F
     assert 'href="/accounts/new"' in page
 
 
-def test_adding_an_account_saves_it_and_goes_to_the_consent_page_and_back(
-    app: Flask, admin_client: FlaskClient, practice_tiktok: PracticeServer
-) -> None:
+def test_adding_an_account_saves_it_and_goes_to_the_consent_page_and_back(app: Flask, admin_client: FlaskClient, practice_tiktok: PracticeServer) -> None:
     """A033, A016-A019"""
     answer = send(admin_client, "/accounts/new", "/accounts/new", **{**NEW, "title": "Tiktok_US", "country": "US"})
     location = follow_consent(admin_client, practice_tiktok, answer)
@@ -65,9 +63,7 @@ def test_a_refused_consent_gives_a_page_with_the_reason_and_the_remedy(app: Flas
     assert "Authorise again" in answer.text
 
 
-def test_a_consent_that_comes_back_in_another_browser_is_refused(
-    app: Flask, admin_client: FlaskClient, practice_tiktok: PracticeServer
-) -> None:
+def test_a_consent_that_comes_back_in_another_browser_is_refused(app: Flask, admin_client: FlaskClient, practice_tiktok: PracticeServer) -> None:
     import requests
 
     account = make()
@@ -180,9 +176,7 @@ def test_general_settings_and_notifications_are_checked_and_kept(app: Flask, adm
     }
 
 
-def test_the_practice_store_is_connected_and_tested_from_the_configuration(
-    app: Flask, admin_client: FlaskClient, practice_magento: PracticeServer
-) -> None:
+def test_the_practice_store_is_connected_and_tested_from_the_configuration(app: Flask, admin_client: FlaskClient, practice_magento: PracticeServer) -> None:
     send(admin_client, "/configuration/", "/configuration/magento/practice")
     row = db.session.scalar(select(MagentoConnection))
     page = admin_client.get("/configuration/").text

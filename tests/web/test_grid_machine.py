@@ -555,9 +555,7 @@ def test_a_banner_goes_with_the_change_that_makes_it_wrong(calls: Flask, admin_c
     assert "The set-up is not finished" not in admin_client.get("/calls/").text
 
 
-def test_what_one_person_types_into_filters_and_search_is_shown_to_nobody_else(
-    calls: Flask, operator_client: FlaskClient, viewer_client: FlaskClient
-) -> None:
+def test_what_one_person_types_into_filters_and_search_is_shown_to_nobody_else(calls: Flask, operator_client: FlaskClient, viewer_client: FlaskClient) -> None:
     typed = soup(operator_client, "/calls/?q=ann+example&error=secret&system=tiktok")
     assert typed.select_one("#testcalls-q")["value"] == "ann example"
     assert typed.select_one("[name=error]")["value"] == "secret"
@@ -577,7 +575,9 @@ def test_the_parts_that_are_kept_follow_the_state(calls: Flask, operator_client:
 def test_a_cell_is_escaped_whatever_it_holds(calls: Flask, operator_client: FlaskClient) -> None:
     with unit_of_work() as session:
         nasty = "<b>\"'&"
-        session.execute(insert(ApiCall), [{"system": nasty, "operation": nasty, "method": "GET", "url": "/x", "at": START + timedelta(days=300), "error": nasty}])
+        session.execute(
+            insert(ApiCall), [{"system": nasty, "operation": nasty, "method": "GET", "url": "/x", "at": START + timedelta(days=300), "error": nasty}]
+        )
     answer = operator_client.get("/calls/")
     assert "<b>" not in answer.text
     row = BeautifulSoup(answer.text, "html.parser").select_one("tbody tr")
@@ -607,7 +607,17 @@ def orders(app: Flask) -> Flask:
                 )
             )  # fmt: skip
         session.flush()
-        session.add(OrderLine(order_id=1, line_id="1", name="Cotton T-shirt 100%", seller_sku="TEE-RED-M", tracking_number="TRK1", sale_price=Decimal(1), original_price=Decimal(1)))
+        session.add(
+            OrderLine(
+                order_id=1,
+                line_id="1",
+                name="Cotton T-shirt 100%",
+                seller_sku="TEE-RED-M",
+                tracking_number="TRK1",
+                sale_price=Decimal(1),
+                original_price=Decimal(1),
+            )
+        )
         session.add(OrderLine(order_id=2, line_id="2", name="Mug", seller_sku="MUG/02 slash", sale_price=Decimal(1), original_price=Decimal(1)))
         session.add(Shipment(account_id=1, order_id=2, tracking_number="PARCEL9"))
         session.add_all(BuyerToken(order_id=3, token=crypto.vault().blind_index(word)) for word in ("buyer", "0042", "example"))

@@ -112,7 +112,7 @@ def test_add_rows_gives_more_rows_keeps_what_was_typed_and_saves_nothing(admin_c
     assert answer.status_code == 200
     assert 'value="Half typed"' in answer.text
     assert 'value="FedEx"' in answer.text
-    assert answer.text.count("-magento_carrier\" value=") == 6
+    assert answer.text.count('-magento_carrier" value=') == 6
     assert default("order").version == 1
 
 

@@ -69,7 +69,7 @@ def test_every_step_shows_the_four_markers_and_ticks_the_finished_ones(app: Flas
     """A007, A008"""
     for page in ("registration", "account", "policies", "summary"):
         text = admin_client.get(f"/setup/{page}").text
-        names = re.findall(r'step-item.*?</a>', text, re.S)
+        names = re.findall(r"step-item.*?</a>", text, re.S)
         assert [re.sub(r"<[^>]+>", "", name.split('">', 1)[1].split('">')[-1]).strip() for name in names] == [
             "Registration",
             "Account Onboarding",
@@ -138,9 +138,7 @@ def test_finish_ends_the_wizard_and_the_reminder(app: Flask, admin_client: Flask
     assert "The set-up is not finished." not in admin_client.get("/policies/").text
 
 
-def test_a_complete_set_up_congratulates(
-    app: Flask, admin_client: FlaskClient, practice_tiktok: PracticeServer, practice_magento: PracticeServer
-) -> None:
+def test_a_complete_set_up_congratulates(app: Flask, admin_client: FlaskClient, practice_tiktok: PracticeServer, practice_magento: PracticeServer) -> None:
     from connector.domain.policies import InventoryPolicy
     from connector.services.accounts.unattended import connect_practice_shop
 

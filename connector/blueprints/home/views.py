@@ -31,7 +31,9 @@ def alerts() -> list[Banner]:
             )
         )  # fmt: skip
     if schedules.scheduler_silent_for() is not None and db.session.query(Account.id).first():
-        found.append(Banner("danger", "The scheduler is silent", "Nothing is imported or sent by itself. Restart the product, or the connector-scheduler service."))
+        found.append(
+            Banner("danger", "The scheduler is silent", "Nothing is imported or sent by itself. Restart the product, or the connector-scheduler service.")
+        )
     elif missed := schedules.missed():
         names = ", ".join(sorted({f"{one.kind} of {one.account.title}" if one.account else one.kind for one in missed})[:3])
         found.append(Banner("warning", "Scheduled work is late", f"{names} missed two of its periods.", "Open the schedule", url_for("queue.schedule")))

@@ -25,7 +25,9 @@ def order_status(value: str, row: Row, column: Column) -> Markup:
     """TikTok's status; who cancelled and why; that the buyer asks to cancel; our tag."""
     why = ""
     if value == tiktok.CANCELLED:
-        why = "Cancelled" + (f" by {row['cancelled_by'].lower()}" if row["cancelled_by"] else "") + (f": {row['cancel_reason']}" if row["cancel_reason"] else "")
+        why = (
+            "Cancelled" + (f" by {row['cancelled_by'].lower()}" if row["cancelled_by"] else "") + (f": {row['cancel_reason']}" if row["cancel_reason"] else "")
+        )
     drawn = badge(*column.label_of(value), why)
     if why and row["cancel_reason"]:
         drawn += Markup('<span class="visually-hidden">{}</span>').format(why)

@@ -38,7 +38,11 @@ def import_form() -> AnyResponse | str:
     if form.validate_on_submit():
         with form.catching():
             submitted = polling.request_import(
-                form.account.data, status=form.status.data, order_ids=(form.order_id.data or "").replace(",", " ").split(), started_by=current_user.email, **form.window(user_zone())
+                form.account.data,
+                status=form.status.data,
+                order_ids=(form.order_id.data or "").replace(",", " ").split(),
+                started_by=current_user.email,
+                **form.window(user_zone()),
             )
             toast("This import is already running." if submitted.existing else "Import started. New orders wait for Create Sales Order.")
             return go_to(url_for("queue.run", run_id=submitted.run_id))
@@ -130,4 +134,12 @@ def tracking(order_id: int, parcel_id: int) -> AnyResponse | str:
 @bp.app_errorhandler(RequestEntityTooLarge)
 def too_large(error: RequestEntityTooLarge) -> tuple[str, int]:
     """A file beyond what the server takes at all."""
-    return render_template("errors/error.html", status=413, title="The file is too large", text="Files of up to 2 MB are taken.", remedy="Split the file and upload its parts.", reference="", code="web.too_large"), 413
+    return render_template(
+        "errors/error.html",
+        status=413,
+        title="The file is too large",
+        text="Files of up to 2 MB are taken.",
+        remedy="Split the file and upload its parts.",
+        reference="",
+        code="web.too_large",
+    ), 413

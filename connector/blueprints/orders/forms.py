@@ -22,7 +22,9 @@ class ImportForm(Form):
     status = SelectField("Status", choices=[("", "Any status"), *tiktok.LABELS.items()])
     start = DateField("From", validators=[Optional()])
     end = DateField("To", validators=[Optional()])
-    order_id = StringField("Order Id", validators=[Length(max=4000)], description="One or several TikTok order ids, separated by spaces. The other fields are then not used.")
+    order_id = StringField(
+        "Order Id", validators=[Length(max=4000)], description="One or several TikTok order ids, separated by spaces. The other fields are then not used."
+    )
 
     def window(self, zone: ZoneInfo) -> dict[str, datetime | None]:
         """``start`` (included) and ``end`` (the whole last day included), aware."""

@@ -103,7 +103,9 @@ def pause() -> AnyResponse:
         toast("Nothing was paused: choose an account and a kind of work from the lists.", "danger")
         return go_to(url_for("queue.index"))
     with unit_of_work():
-        runs.pause(account_id=int(form.account.data) if form.account.data else None, kind=form.kind.data, reason=form.reason.data or "", actor=events.actor_now.get())
+        runs.pause(
+            account_id=int(form.account.data) if form.account.data else None, kind=form.kind.data, reason=form.reason.data or "", actor=events.actor_now.get()
+        )
         events.record("queue.paused", "queue", form.kind.data, f"Paused {dict(form.kind.choices)[form.kind.data]}", reason=form.reason.data or "")
     toast("Paused. Work of this kind waits until it is resumed.")
     return go_to(url_for("queue.index"))
@@ -123,7 +125,9 @@ def schedule() -> str:
     """Every scheduled task with its last and next run and outcome; two missed periods are marked."""
     rows = db.session.scalars(select(Schedule).order_by(Schedule.account_id, Schedule.kind)).all()
     beat = db.session.get(Heartbeat, "scheduler")
-    return render_template("queue/schedule.html", schedules=rows, kinds=KINDS, missed=schedules.missed(), scheduler_seen=beat.at if beat else None, now=utcnow())
+    return render_template(
+        "queue/schedule.html", schedules=rows, kinds=KINDS, missed=schedules.missed(), scheduler_seen=beat.at if beat else None, now=utcnow()
+    )
 
 
 @bp.post("/schedule/<int:schedule_id>/run")
@@ -133,7 +137,9 @@ def run_now(schedule_id: int) -> AnyResponse:
     if found is None:
         abort(404)
     with unit_of_work() as session:
-        submitted = runs.submit(found.kind, account_id=found.account_id, key=f"schedule:{found.kind}:{found.account_id or 'all'}", started_by=events.actor_now.get())
+        submitted = runs.submit(
+            found.kind, account_id=found.account_id, key=f"schedule:{found.kind}:{found.account_id or 'all'}", started_by=events.actor_now.get()
+        )
         row = session.get(Schedule, schedule_id)
         row.last_run_id, row.last_started_at = submitted.run_id, utcnow()
     toast("Already running." if submitted.existing else "Started.")

@@ -43,7 +43,9 @@ def check() -> Response:
     except DomainError as error:
         toast(str(error), "danger")
         return go_to(url_for("reconciliation.index"))
-    toast(f"Checking yesterday and today of {count} account{'s' if count != 1 else ''}." if count else "No account can be checked: none is connected and active.")
+    toast(
+        f"Checking yesterday and today of {count} account{'s' if count != 1 else ''}." if count else "No account can be checked: none is connected and active."
+    )
     return go_to(url_for("reconciliation.index"))
 
 

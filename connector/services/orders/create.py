@@ -23,8 +23,8 @@ from connector.domain.gates import Check, Verdict
 from connector.domain.money import FEES, OrderMoney, minor_unit
 from connector.models.order import CREATED, CREATING, FAILED, READY, MagentoOrderIntent, Order, OrderLine
 from connector.models.trace import Decision
-from connector.services import magento as magento_desk
 from connector.services import connections, events, mail, runs
+from connector.services import magento as magento_desk
 from connector.services.orders import customers, intent, placeholder, reservations, state, undo
 from connector.services.orders.creation_desk import CreationDesk, Draft, problem
 from connector.services.orders.writers import WRITERS, Task, Written
