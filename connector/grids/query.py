@@ -23,7 +23,7 @@ from sqlalchemy.sql import visitors
 
 from connector.core.db import db
 from connector.grids.filters import contains_any
-from connector.grids.grid import BULK_LIMIT, Column, Grid
+from connector.grids.grid import BULK_LIMIT, Column, Grid, Tab
 from connector.grids.state import GridState
 
 COUNT_CAP = 10_001
@@ -274,24 +274,38 @@ def forget_counts() -> None:
     _counts.clear()
 
 
-def _kept_count(key: tuple[Any, ...], ask: Callable[[], Select[Any]], cap: int) -> int:
-    """How many rows, but never counting past ``cap``.
+def _kept_counts(asked: Mapping[tuple[Any, ...], tuple[Callable[[], Select[Any]], int]], plain: bool = False) -> list[int]:
+    """How many rows each question has, but never counting past its cap; what has to be asked is asked in one statement.
 
     A count that was dear, or is so large that a few rows more go unseen, is kept for ``COUNT_SECONDS``; the others are asked afresh every time,
-    so that a row never stands beside a tab that does not count it.
+    so that a row never stands beside a tab that does not count it. ``plain`` questions mean the same for ever, so their statement is kept.
     """
-    key = (str(db.engine.url), *key)
-    now, busy = time.monotonic(), time.thread_time()
-    known = _counts.get(key)
-    if known is not None and now < known[0]:
-        return known[1]
-    inner = ask().with_only_columns(literal_column("1")).order_by(None).limit(cap).subquery()
-    found: int = db.session.execute(select(func.count()).select_from(inner)).scalar_one()
-    if found >= cap or time.thread_time() - busy > DEAR_SECONDS:
+    database, began = str(db.engine.url), time.monotonic()
+    found = {key: known[1] for key in asked if (known := _counts.get((database, *key))) is not None and began < known[0]}
+    missing = tuple(key for key in asked if key not in found)
+    if missing:
+        stmt = _count_statements.get(missing) if plain else None
+        if stmt is None:
+            stmt = select(*(_capped(*asked[key]) for key in missing))
+            if plain:
+                if len(_count_statements) > 500:
+                    _count_statements.clear()
+                _count_statements[missing] = stmt
+        fresh = dict(zip(missing, db.session.connection().execute(stmt).one(), strict=True))
+        dear = time.monotonic() - began > DEAR_SECONDS
         if len(_counts) > 2000:
             _counts.clear()
-        _counts[key] = (now + COUNT_SECONDS, found)
-    return found
+        _counts.update({(database, *key): (began + COUNT_SECONDS, count) for key, count in fresh.items() if dear or count >= asked[key][1]})
+        found |= fresh
+    return [found[key] for key in asked]
+
+
+_count_statements: dict[tuple[Any, ...], Select[Any]] = {}
+
+
+def _capped(ask: Callable[[], Select[Any]], cap: int) -> Any:
+    inner = ask().with_only_columns(literal_column("1")).order_by(None).limit(cap).subquery()
+    return select(func.count()).select_from(inner).scalar_subquery()
 
 
 def _question(grid: Grid, state: GridState, scope: Any, *, pinned_only: bool = False) -> tuple[Any, ...]:
@@ -302,25 +316,29 @@ def _question(grid: Grid, state: GridState, scope: Any, *, pinned_only: bool = F
 
 
 def _count(grid: Grid, state: GridState, scope: Any) -> int:
-    return _kept_count(_question(grid, state, scope), lambda: _select(grid, state, scope, {"pk": grid.pk}), COUNT_CAP)
+    return _kept_counts({_question(grid, state, scope): (lambda: _select(grid, state, scope, {"pk": grid.pk}), COUNT_CAP)})[0]
 
 
 def _tabs(grid: Grid, state: GridState, scope: Any) -> tuple[TabCount, ...]:
     known = dict(grid.tab_counts(scope)) if grid.tabs and grid.tab_counts else {}
     question = _question(grid, state, scope, pinned_only=True)
-    tabs = []
-    for tab in grid.tabs:
-        count, capped = known.get(tab.key), False
-        if count is None:
 
-            def ask(clause: Any = tab.clause) -> Select[Any]:
-                return _select(grid, state, scope, {"pk": grid.pk}, extra=() if clause is None else (clause,), tab=False, narrow=False)
+    def asking(tab: Tab) -> Callable[[], Select[Any]]:
+        clauses = () if tab.clause is None else (tab.clause,)
+        return lambda: _select(grid, state, scope, {"pk": grid.pk}, extra=clauses, tab=False, narrow=False)
 
-            count = _kept_count((*question, "tab", tab.key), ask, TAB_COUNT_CAP)
-            capped = count >= TAB_COUNT_CAP
-        first = tab.key == grid.tabs[0].key
-        tabs.append(TabCount(tab.key, tab.label, tab.tone, count, capped, state.url(tab=None if first else tab.key), tab.key == state.tab))
-    return tuple(tabs)
+    unknown = [tab for tab in grid.tabs if tab.key not in known]
+    asked = {(*question, "tab", tab.key): (asking(tab), TAB_COUNT_CAP) for tab in unknown}
+    plain = scope is None and not any(each.pinned and each.key in state.values for each in grid.filters)
+    counted = dict(zip((tab.key for tab in unknown), _kept_counts(asked, plain), strict=True))
+    first = grid.tabs[0].key if grid.tabs else ""
+    return tuple(
+        TabCount(
+            tab.key, tab.label, tab.tone, counted.get(tab.key, known.get(tab.key, 0)), counted.get(tab.key, 0) >= TAB_COUNT_CAP,
+            state.url(tab=None if tab.key == first else tab.key), tab.key == state.tab,
+        )
+        for tab in grid.tabs
+    )  # fmt: skip
 
 
 def matching_ids(grid: Grid, state: GridState, scope: Any = None, *, limit: int = BULK_LIMIT) -> list[Any]:

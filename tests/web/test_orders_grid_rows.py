@@ -1,0 +1,128 @@
+"""The rows of the older plugin's order section on the orders grid, against the practice shop over real HTTP (A226-A228, A236, A238-A241)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import requests
+from bs4 import BeautifulSoup
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from connector.core.db import db
+from connector.grids.query import forget_counts
+from connector.models.account import Account
+from connector.models.order import CREATED, REVIEW, Order, OrderPayload
+from connector.models.run import Schedule
+from connector.services import runs
+
+KINDS = {"platform_shipping": 0, "fulfilled_by_tiktok": 0, "cancel_request": 0, "sample": 0, "bundle": 0, "emoji": 0, "thirty_lines": 0}
+
+
+@pytest.fixture
+def stocked(connected_account: Account, practice_tiktok, work_off: Callable[..., int]) -> Account:
+    """A connected account with 24 orders in every status, imported as the schedule does it."""
+    requests.post(f"{practice_tiktok.url}/practice/seed", json={"region": "GB", "orders": 24, "seed": 5, "kinds": KINDS}, timeout=60).raise_for_status()
+    runs.submit("orders.import", account_id=connected_account.id)
+    work_off()
+    forget_counts()
+    return connected_account
+
+
+def _grid(client: FlaskClient, address: str) -> BeautifulSoup:
+    answer = client.get(address)
+    assert answer.status_code == 200, answer.text[:2000]
+    return BeautifulSoup(answer.text, "html.parser")
+
+
+def _numbers(page: BeautifulSoup) -> set[str]:
+    return {link.text.strip() for link in page.select("tbody tr a") if link.text.strip().isdigit() and len(link.text.strip()) > 15}
+
+
+def test_a226_new_orders_are_fetched_at_most_five_minutes_apart_by_themselves(connected_account: Account) -> None:
+    schedule = db.session.scalars(select(Schedule).where(Schedule.kind == "orders.import", Schedule.account_id == connected_account.id)).one()
+    assert schedule.enabled
+    assert schedule.interval_seconds <= 300
+
+
+def test_a227_each_status_tab_shows_its_orders_and_their_number(stocked: Account, admin_client: FlaskClient) -> None:
+    for status in ("AWAITING_SHIPMENT", "IN_TRANSIT", "ON_HOLD", "CANCELLED", "COMPLETED", "DELIVERED", "AWAITING_COLLECTION"):
+        wanted = set(db.session.scalars(select(Order.number).where(Order.remote_status == status)))
+        page = _grid(admin_client, f"/orders/?tab={status.lower()}&per_page=50")
+        assert _numbers(page) == wanted
+        tab = next(link for link in page.select("a[href*='tab=']") if f"tab={status.lower()}" in link["href"])
+        assert str(len(wanted)) in tab.text
+
+
+def test_a228_an_order_gets_the_guest_address_of_its_buyer_by_default(stocked: Account, practice_magento) -> None:
+    created = db.session.scalars(select(Order).where(Order.state == CREATED)).all()
+    assert created
+    store = {row["ext_order_id"]: row for row in requests.get(f"{practice_magento.url}/practice/orders", timeout=30).json()}
+    for order in created:
+        assert store[order.number]["customer_email"] == f"{order.buyer_id}@tiktok.com"
+
+
+def test_a236_the_order_id_leads_to_the_orders_details(stocked: Account, admin_client: FlaskClient) -> None:
+    page = _grid(admin_client, "/orders/?per_page=50")
+    link = next(link for link in page.select("tbody tr a") if link.text.strip() in _numbers(page))
+    details = _grid(admin_client, str(link["href"]))
+    assert link.text.strip() in details.h1.text
+    assert "Items ordered" in details.text
+
+
+def test_a238_orders_are_fetched_on_demand_and_wait_for_the_button(stocked: Account, admin_client: FlaskClient, practice_tiktok, work_off) -> None:
+    placed = requests.post(f"{practice_tiktok.url}/practice/orders", json={"shop": "GB", "lines": [{"sku": "PEN-01"}], "kinds": KINDS}, timeout=30).json()
+    requests.post(f"{practice_tiktok.url}/practice/orders/{placed['id']}/release", timeout=30).raise_for_status()
+    form = _grid(admin_client, "/orders/import")
+    token = form.select_one("form input[name=csrf_token]")["value"]
+    answer = admin_client.post("/orders/import", data={"csrf_token": token, "account": stocked.id, "status": "", "order_id": placed["id"]})
+    assert answer.status_code == 303, answer.text[:2000]
+    work_off()
+    assert db.session.scalar(select(Order.state).where(Order.number == placed["id"])) == REVIEW
+
+
+def test_a238_a_reversed_date_range_comes_back_filled_in_with_the_reason(stocked: Account, admin_client: FlaskClient) -> None:
+    token = _grid(admin_client, "/orders/import").select_one("form input[name=csrf_token]")["value"]
+    answer = admin_client.post("/orders/import", data={"csrf_token": token, "account": stocked.id, "status": "", "start": "2026-11-20", "end": "2026-11-01"})
+    assert answer.status_code == 422
+    page = BeautifulSoup(answer.text, "html.parser")
+    assert page.select_one("input[name=start]")["value"] == "2026-11-20"
+    assert page.select_one(".error-summary") is not None
+
+
+def test_a239_orders_are_found_by_number_by_the_buyers_name_by_sku_and_by_product(stocked: Account, admin_client: FlaskClient) -> None:
+    order = db.session.scalars(select(Order).where(Order.has_address, Order.address_masked.is_(False)).order_by(Order.id)).first()
+    assert order is not None
+    name = db.session.get(OrderPayload, order.id).buyer_name
+    assert _numbers(_grid(admin_client, f"/orders/?q={order.number}")) == {order.number}
+    assert order.number in _numbers(_grid(admin_client, f"/orders/?q={name.replace(' ', '+')}&per_page=50"))
+    line = order.lines[0]
+    for words in (line.seller_sku, line.name):
+        assert order.number in _numbers(_grid(admin_client, f"/orders/?q={requests.utils.quote(words)}&per_page=50"))
+    assert _numbers(_grid(admin_client, "/orders/?q=nobody-has-ordered-this")) == set()
+
+
+def test_a240_orders_are_filtered_by_the_day_they_were_placed(stocked: Account, admin_client: FlaskClient) -> None:
+    order = db.session.scalars(select(Order).order_by(Order.placed_at)).first()
+    day = order.placed_at.date()
+    found = _numbers(_grid(admin_client, f"/orders/?placed_from={day}&placed_to={day}&per_page=50"))
+    wanted = {one.number for one in db.session.scalars(select(Order)) if one.placed_at.date() == day}
+    assert found == wanted
+    assert _numbers(_grid(admin_client, f"/orders/?placed_to={day - timedelta(days=9)}")) == set()
+
+
+def test_a241_an_awaiting_order_can_be_rejected_from_the_grid_after_a_confirm_page(stocked: Account, admin_client: FlaskClient, work_off) -> None:
+    order = db.session.scalars(select(Order).where(Order.remote_status == "AWAITING_SHIPMENT")).first()
+    page = _grid(admin_client, f"/orders/?q={order.number}")
+    token = page.select_one("input[name=csrf_token]")["value"]
+    confirm = admin_client.post("/orders/bulk", data={"csrf_token": token, "row_action": f"reject:{order.id}"})
+    assert confirm.status_code == 200
+    form = BeautifulSoup(confirm.text, "html.parser").select_one("main form")
+    assert order.number in form.text
+    fields = {field["name"]: field.get("value", "") for field in form.select("input[type=hidden]")}
+    answer = admin_client.post("/orders/bulk", data={**fields, "reason": "out_of_stock"})
+    assert answer.status_code == 303, answer.text[:2000]
+    work_off()
+    assert db.session.get(Order, order.id, populate_existing=True).remote_status == "CANCELLED"
