@@ -267,6 +267,7 @@ def _decode(sort: Column, cursor: str) -> tuple[Any, Any] | None:
 
 
 _counts: dict[Any, tuple[float, int]] = {}  #: question -> (until when it holds, answer)
+_count_statements: dict[tuple[Any, ...], Select[Any]] = {}
 
 
 def forget_counts() -> None:
@@ -274,33 +275,30 @@ def forget_counts() -> None:
     _counts.clear()
 
 
-def _kept_counts(asked: Mapping[tuple[Any, ...], tuple[Callable[[], Select[Any]], int]], plain: bool = False) -> list[int]:
+def _kept_counts(asked: Mapping[tuple[Any, ...], tuple[Callable[[], Select[Any]], int]], lasting: Grid | None = None) -> list[int]:
     """How many rows each question has, but never counting past its cap; what has to be asked is asked in one statement.
 
     A count that was dear, or is so large that a few rows more go unseen, is kept for ``COUNT_SECONDS``; the others are asked afresh every time,
-    so that a row never stands beside a tab that does not count it. ``plain`` questions mean the same for ever, so their statement is kept.
+    so that a row never stands beside a tab that does not count it. The statement of questions that mean the same for ever is kept with their ``lasting`` grid.
     """
-    database, began = str(db.engine.url), time.monotonic()
-    found = {key: known[1] for key in asked if (known := _counts.get((database, *key))) is not None and began < known[0]}
+    database, now, busy = str(db.engine.url), time.monotonic(), time.thread_time()
+    found = {key: known[1] for key in asked if (known := _counts.get((database, *key))) is not None and now < known[0]}
     missing = tuple(key for key in asked if key not in found)
     if missing:
-        stmt = _count_statements.get(missing) if plain else None
+        stmt = _count_statements.get((lasting, *missing)) if lasting else None
         if stmt is None:
             stmt = select(*(_capped(*asked[key]) for key in missing))
-            if plain:
+            if lasting:
                 if len(_count_statements) > 500:
                     _count_statements.clear()
-                _count_statements[missing] = stmt
+                _count_statements[(lasting, *missing)] = stmt
         fresh = dict(zip(missing, db.session.connection().execute(stmt).one(), strict=True))
-        dear = time.monotonic() - began > DEAR_SECONDS
+        dear = time.thread_time() - busy > DEAR_SECONDS * len(missing)
         if len(_counts) > 2000:
             _counts.clear()
-        _counts.update({(database, *key): (began + COUNT_SECONDS, count) for key, count in fresh.items() if dear or count >= asked[key][1]})
+        _counts.update({(database, *key): (now + COUNT_SECONDS, count) for key, count in fresh.items() if dear or count >= asked[key][1]})
         found |= fresh
     return [found[key] for key in asked]
-
-
-_count_statements: dict[tuple[Any, ...], Select[Any]] = {}
 
 
 def _capped(ask: Callable[[], Select[Any]], cap: int) -> Any:
@@ -330,7 +328,7 @@ def _tabs(grid: Grid, state: GridState, scope: Any) -> tuple[TabCount, ...]:
     unknown = [tab for tab in grid.tabs if tab.key not in known]
     asked = {(*question, "tab", tab.key): (asking(tab), TAB_COUNT_CAP) for tab in unknown}
     plain = scope is None and not any(each.pinned and each.key in state.values for each in grid.filters)
-    counted = dict(zip((tab.key for tab in unknown), _kept_counts(asked, plain), strict=True))
+    counted = dict(zip((tab.key for tab in unknown), _kept_counts(asked, grid if plain else None), strict=True))
     first = grid.tabs[0].key if grid.tabs else ""
     return tuple(
         TabCount(

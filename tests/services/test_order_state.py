@@ -41,19 +41,18 @@ def events() -> list[tuple[str, str]]:
     return [(event.kind, event.message) for event in db.session.scalars(select(Event).order_by(Event.id))]
 
 
-@pytest.mark.parametrize("before", ORDER_STATES)
-@pytest.mark.parametrize("after", ORDER_STATES)
-def test_every_pair_of_states_is_allowed_or_refused_as_the_table_says(before: str, after: str, order: Order) -> None:
-    allowed = after == before or after in state.MOVES[before]
+def test_every_pair_of_states_is_allowed_or_refused_as_the_table_says(order: Order) -> None:
     with unit_of_work():
-        order.state = before
-        if allowed:
-            assert state.set_state(order, after, reason="test") is (before != after)
-            assert order.state == after
-        else:
-            with pytest.raises(DomainError, match=f"is {before} and cannot become {after}"):
-                state.set_state(order, after, reason="test")
-            assert order.state == before
+        for before in ORDER_STATES:
+            for after in ORDER_STATES:
+                order.state = before
+                if after == before or after in state.MOVES[before]:
+                    assert state.set_state(order, after, reason="test") is (before != after), (before, after)
+                    assert order.state == after, (before, after)
+                else:
+                    with pytest.raises(DomainError, match=f"is {before} and cannot become {after}"):
+                        state.set_state(order, after, reason="test")
+                    assert order.state == before, (before, after)
 
 
 def test_an_order_in_magento_stays_there_and_a_cancelled_one_is_only_created_for_the_books() -> None:

@@ -539,7 +539,7 @@ def _statements(client: FlaskClient, url: str) -> list[str]:
     event.listen(db.engine, "before_cursor_execute", note)
     soup(client, url)
     event.remove(db.engine, "before_cursor_execute", note)
-    return [sql for sql in asked if not sql.startswith(("BEGIN", "SELECT count"))]
+    return [sql for sql in asked if not sql.startswith("BEGIN") and "count(*)" not in sql]
 
 
 def test_a_page_of_200_rows_asks_the_database_no_more_than_a_page_of_20(calls: Flask, admin_client: FlaskClient) -> None:
