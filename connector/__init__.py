@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from connector.config import Config
 
@@ -41,6 +42,9 @@ def create_app(config: Config | None = None) -> Flask:
         TESTING=config.testing,
         VERSION=__version__,
     )
+    if config.trusted_proxies:
+        count = config.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
     _ = models
     db.init_app(app)
     services.init_app(app)

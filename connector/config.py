@@ -45,6 +45,7 @@ class Config:
     practice_tiktok_url: str = "http://127.0.0.1:5001"
     practice_magento_url: str = "http://127.0.0.1:5002"
     embedded_redis: bool = True
+    trusted_proxies: int = 0  #: proxies in front whose X-Forwarded headers are believed
     log_level: str = "INFO"
     log_json: bool = False
     testing: bool = False
@@ -82,6 +83,7 @@ class Config:
         if given and len(given) < 3:
             lacking = sorted({"TIKTOK_APP_KEY", "TIKTOK_APP_SECRET", "TIKTOK_SERVICE_ID"} - set(given))
             problems.append(f"{', '.join(given)} is set but {', '.join(lacking)} is not; set all three or none.")
+        trusted_proxies = _integer(env, "TRUSTED_PROXIES", 0, problems)
         if problems:
             raise ConfigError(problems)
         return cls(
@@ -102,6 +104,7 @@ class Config:
             smtp_url=env.get("SMTP_URL", ""),
             practice_tiktok_url=env.get("PRACTICE_TIKTOK_URL", f"http://127.0.0.1:{port + 1}").rstrip("/"),
             practice_magento_url=env.get("PRACTICE_MAGENTO_URL", f"http://127.0.0.1:{port + 2}").rstrip("/"),
+            trusted_proxies=trusted_proxies,
             log_level=env.get("LOG_LEVEL", "INFO").upper(),
             log_json=env.get("LOG_JSON", "") in ("1", "true", "yes"),
             testing=testing,
@@ -112,5 +115,5 @@ def _integer(env: Mapping[str, str], name: str, default: int, problems: list[str
     raw = env.get(name, str(default))
     if raw.isdigit() and int(raw) < 65536:
         return int(raw)
-    problems.append(f"{name} is {raw!r}; it must be a port number.")
+    problems.append(f"{name} is {raw!r}; it must be a whole number below 65536.")
     return default

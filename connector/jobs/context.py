@@ -92,6 +92,7 @@ class JobContext:
         self._lost = threading.Event()
         self._progress_lock = threading.Lock()
         self._last_progress = 0.0
+        self._unwritten: dict[str, Any] = {}
         self._app = current_app._get_current_object()  # type: ignore[attr-defined]
 
     # --- guarded writes ----------------------------------------------------------------------------------------------------------
@@ -118,15 +119,22 @@ class JobContext:
     def progress(self, done: int | None = None, total: int | None = None, stage: str | None = None, *, force: bool = False) -> None:
         """Show how far the run is. Cheap: written at most twice a second."""
         with self._progress_lock:
+            self._unwritten |= {key: value for key, value in (("done", done), ("total", total), ("stage", stage)) if value is not None}
             now = time.monotonic()
             if not force and now - self._last_progress < 0.5:
                 return
             self._last_progress = now
-        values: dict[str, Any] = {"takes": 0}
-        values |= {key: value for key, value in (("done", done), ("total", total), ("stage", stage)) if value is not None}
+            values: dict[str, Any] = {"takes": 0, **self._unwritten}
+            self._unwritten = {}
         with unit_of_work() as session:
             self.commit_guard(session, **values)
         doorbell.announce("run", id=self.run_id)
+
+    def last_progress(self) -> dict[str, Any]:
+        """What was told since the last write: the end of the run writes it, or a run would end at "0 of 100"."""
+        with self._progress_lock:
+            values, self._unwritten = self._unwritten, {}
+        return values
 
     def finish(self, message: str, **result: Any) -> None:
         """What the run says at its end."""

@@ -209,7 +209,8 @@ def _end(context: JobContext, state: str, message: str, code: str | None) -> Non
     now = utcnow()
     with unit_of_work() as session:
         try:
-            context.commit_guard(session, state=state, message=message, error_code=code, finished_at=now, lease_until=None, result=context.result, stage="")
+            ended = {"state": state, "message": message, "error_code": code, "finished_at": now, "lease_until": None, "result": context.result, "stage": ""}
+            context.commit_guard(session, **{**context.last_progress(), **ended})
         except LeaseLost:
             return
         if state in (CANCELLED, FAILED):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from bench.house import House
 from tests.browser.conftest import NewContext, sign_in
@@ -66,6 +67,20 @@ def test_a_runs_card_moves_by_server_sent_events_without_a_reload(slow_store: Ho
     assert steps == sorted(steps)
     assert steps[-1] == 8
     assert len(steps) >= 3, f"the card jumped: {steps}"
+
+
+def test_a_page_hears_the_stream_however_slowly_its_scripts_arrive(shop: House, new_context: NewContext) -> None:
+    """htmx must not begin before its extension for server-sent events is there."""
+    context = new_context()
+
+    def late(route: Route) -> None:
+        time.sleep(0.5)
+        route.continue_()
+
+    context.route("**/hx-sse.min.js*", late)
+    page = context.new_page()
+    with page.expect_request("**/live"):
+        sign_in(page, shop)
 
 
 def test_without_the_stream_the_card_polls(slow_store: House, new_context: NewContext) -> None:

@@ -321,3 +321,13 @@ def test_what_an_item_records_carries_its_run_and_who_started_it(app, body, work
     work_off()
     found = db.session.scalars(select(Event).where(Event.kind == "test")).all()
     assert {(event.run_id, event.actor) for event in found} == {(run_id, f"job {kind} for operator@example.test")}
+
+
+def test_the_last_progress_of_a_quick_run_is_not_lost(app, body, work_off) -> None:
+    def quick(ctx: JobContext) -> None:
+        for done in range(101):
+            ctx.progress(done=done, total=100)
+
+    run_id = runs.submit(body(quick)).run_id
+    work_off()
+    assert (_run(run_id).done, _run(run_id).total) == (100, 100)
