@@ -310,7 +310,7 @@ def test_onboarding_imports_warehouses_options_carriers_and_statuses_and_registe
     assert run.state == "succeeded"
     assert run.message.startswith("Onboarding Data Imported successfully: ")
     kinds = db.session.scalars(select(ShopReference.kind).where(ShopReference.account_id == account.id)).all()
-    for kind in ("warehouse", "delivery_option", "shipping_provider", "order_status"):
+    for kind in ("category", "warehouse", "delivery_option", "shipping_provider", "order_status"):
         assert kinds.count(kind) == run.result[kind] > 0
     client = connections.tiktok(account.id)
     end_reading()
@@ -318,6 +318,25 @@ def test_onboarding_imports_warehouses_options_carriers_and_statuses_and_registe
     client.remove_webhook("ORDER_STATUS_CHANGE")
     assert accounts.check_webhooks(account.id) == "Registered again: ORDER_STATUS_CHANGE."
     assert accounts.check_webhooks(account.id).startswith("All 7 webhooks")
+
+
+def test_the_category_tree_is_whole_and_that_of_the_shops_market(app: Flask, practice_tiktok: PracticeServer) -> None:
+    """A036: every node's parent is there, and leaves are marked, in the tree version that the market asks for."""
+    for country in ("GB", "US"):
+        account = authorise(practice_tiktok, new_account(title=f"Tree_{country}", country=country))
+        accounts.import_onboarding_data(account.id)
+        nodes = db.session.scalars(select(ShopReference).where(ShopReference.account_id == account.id, ShopReference.kind == "category")).all()
+        ids = {node.remote_id for node in nodes}
+        assert {node.parent_id for node in nodes} - ids == {"0"}
+        assert any(node.data["is_leaf"] for node in nodes)
+
+
+def test_without_the_product_scope_the_orders_side_is_still_onboarded(app: Flask, practice_tiktok: PracticeServer) -> None:
+    account = authorise(practice_tiktok, new_account())
+    post(practice_tiktok, "authorizations/scopes", revoke=["seller.product.basic"])
+    counts = accounts.import_onboarding_data(account.id)
+    assert counts["category"] == 0
+    assert counts["shipping_provider"] > 0
 
 
 def test_importing_onboarding_data_twice_gives_the_same_rows(app: Flask, practice_tiktok: PracticeServer) -> None:

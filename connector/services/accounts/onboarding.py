@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, insert, select
 
 from connector.clients import errors as api
 from connector.clients.tiktok import TikTokClient
 from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
+from connector.domain.listing_limits import limits
 from connector.domain.policies import ORDER_STATUSES
 from connector.models.account import SANDBOX, Account, ShopReference
 from connector.services import connections, events, policies, settings
@@ -31,6 +32,7 @@ WEBHOOK_PATH = "/webhooks/tiktok"
 
 #: What a count is called on screen.
 COUNT_LABELS = {
+    "category": "categories",
     "warehouse": "warehouses",
     "delivery_option": "delivery options",
     "shipping_provider": "carriers",
@@ -45,7 +47,7 @@ Progress = Callable[[str], None]
 
 
 def import_onboarding_data(account_id: int, progress: Progress = lambda stage: None) -> dict[str, int]:
-    """Read the shop's warehouses, delivery options, carriers and order statuses, and replace what was known; the counts by kind.
+    """Read the shop's category tree, warehouses, delivery options, carriers and order statuses, and replace what was known; the counts by kind.
 
     Cancel and reject reasons are offered by TikTok only for a given order (TTS §5.6.1), so they are collected from the orders that were asked about
     and counted here. Also reads the shop cipher again, which may have been reissued (TTS §1.6), and registers the webhooks.
@@ -56,8 +58,10 @@ def import_onboarding_data(account_id: int, progress: Progress = lambda stage: N
     _reread_cipher(account, client)
     client = connections.tiktok(account_id)
     end_reading()
+    progress("Categories")
+    rows = list(_categories(client, account))
     progress("Warehouses")
-    rows = list(_read(client, progress))
+    rows += _read(client, progress)
     rows += [("order_status", "", status, label, {}) for status, label in ORDER_STATUSES.items()]
     counts = _replace(account_id, rows)
     progress("Webhooks")
@@ -159,6 +163,18 @@ def _read(client: TikTokClient, progress: Progress) -> Iterator[Row]:
                 yield "shipping_provider", option_id, str(provider["id"]), str(provider.get("name") or ""), provider
 
 
+def _categories(client: TikTokClient, account: Account) -> Iterator[Row]:
+    """The whole tree in the version that the shop's market asks for (TTS §5.3.2). Without the product scope there is none: orders need no categories."""
+    try:
+        tree = client.categories(version=limits(account.country).tree or None, locale=account.locale)
+    except api.Unauthorized as error:
+        if error.reason != "scope":
+            raise
+        return
+    for node in tree:
+        yield "category", str(node.get("parent_id") or ""), str(node["id"]), str(node.get("local_name") or ""), node
+
+
 def _providers(client: TikTokClient, option_id: str, region: str | None) -> list[dict[str, Any]]:
     """The option's carriers; one that TikTok itself ships answers with a refusal (TTS §5.2.3), which means that it has none to choose."""
     try:
@@ -176,12 +192,16 @@ def _public(warehouse: dict[str, Any]) -> dict[str, Any]:
 def _replace(account_id: int, rows: list[Row]) -> dict[str, int]:
     """Replace the kinds that were read, in one transaction; reasons that orders brought stay."""
     now = utcnow()
-    kinds = ("warehouse", "delivery_option", "shipping_provider", "order_status")
+    kinds = ("category", "warehouse", "delivery_option", "shipping_provider", "order_status")
+    unique = {(kind, parent, remote): (name, data) for kind, parent, remote, name, data in rows}
+    fresh = [
+        {"account_id": account_id, "kind": kind, "parent_id": parent, "remote_id": remote, "name": name[:300], "data": data, "fetched_at": now}
+        for (kind, parent, remote), (name, data) in unique.items()
+    ]
     with unit_of_work() as session:
         session.execute(delete(ShopReference).where(ShopReference.account_id == account_id, ShopReference.kind.in_(kinds)))
-        unique = {(kind, parent, remote): (name, data) for kind, parent, remote, name, data in rows}
-        for (kind, parent, remote), (name, data) in unique.items():
-            session.add(ShopReference(account_id=account_id, kind=kind, parent_id=parent, remote_id=remote, name=name, data=data, fetched_at=now))
-        session.flush()
-        found = list(session.scalars(select(ShopReference.kind).where(ShopReference.account_id == account_id)))
-    return {kind: found.count(kind) for kind in COUNT_LABELS}
+        if fresh:
+            session.execute(insert(ShopReference), fresh)
+        counted = select(ShopReference.kind, func.count()).where(ShopReference.account_id == account_id).group_by(ShopReference.kind)
+        found = dict(session.execute(counted).all())
+    return {kind: found.get(kind, 0) for kind in COUNT_LABELS}
