@@ -97,7 +97,7 @@ def _perform(run_id: int) -> None:
             accounts.authorisation_lost(run.account_id, error)
         _give_back(context, api.describe(error)[1] + f": {error}", BLOCKED_SECONDS)
     except (api.Unavailable, api.Uncertain) as error:
-        _give_back(context, f"{api.describe(error)[1]}: {error}", float(error.retry_after or min(120, 2 ** min(6, run.takes))))
+        _give_back(context, f"{api.describe(error)[1]}: {error}", float(error.retry_after or _patience(run)))
     except api.ApiError as error:
         code, title, advice = api.describe(error)
         _end(context, FAILED, f"{title}: {error} {advice}", code)
@@ -172,12 +172,18 @@ def _blocked(run: JobRun) -> str:
     return ""
 
 
+def _patience(run: JobRun) -> float:
+    """Seconds until a run whose remote side is away is tried again: the longer it has waited already, the longer, up to two minutes."""
+    waited = (utcnow() - run.started_at).total_seconds() if run.started_at else 0.0
+    return min(120.0, max(2.0, waited / 4))
+
+
 def _mark_waiting(run_id: int, fence: int, reason: str, seconds: float) -> None:
     with unit_of_work() as session:
         session.execute(
             update(JobRun)
             .where(JobRun.id == run_id, JobRun.fence == fence, JobRun.state.in_((QUEUED, WAITING, RUNNING)))
-            .values(state=WAITING, wait_reason=reason, not_before=utcnow() + timedelta(seconds=seconds), lease_until=None, version=JobRun.version + 1)
+            .values(state=WAITING, takes=0, wait_reason=reason, not_before=utcnow() + timedelta(seconds=seconds), lease_until=None, version=JobRun.version + 1)
         )
 
 

@@ -331,3 +331,19 @@ def test_the_last_progress_of_a_quick_run_is_not_lost(app, body, work_off) -> No
     run_id = runs.submit(body(quick)).run_id
     work_off()
     assert (_run(run_id).done, _run(run_id).total) == (100, 100)
+
+
+def test_a_long_outage_is_waited_out_and_is_not_taken_for_dying_workers(app, body) -> None:
+    passes: list[int] = []
+
+    def away(ctx: JobContext) -> None:
+        passes.append(ctx.run_id)
+        if len(passes) <= runtime.MAX_TAKES + 3:
+            raise api.Unavailable("TikTok answers 503.", system="tiktok", operation="search_orders", retry_after=0.01)
+        ctx.finish("back again")
+
+    run_id = runs.submit(body(away)).run_id
+    for _ in range(runtime.MAX_TAKES + 4):
+        runtime.perform(run_id)
+        time.sleep(0.02)
+    assert (_run(run_id).state, _run(run_id).message) == ("succeeded", "back again")
