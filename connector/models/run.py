@@ -80,6 +80,8 @@ class JobItem(Base):
     ref: Mapped[str] = mapped_column(String(120))  #: what it is about, e.g. our order id
     label: Mapped[str] = mapped_column(String(200), default="")
     state: Mapped[str] = mapped_column(String(20), default="open")
+    stage: Mapped[str] = mapped_column(String(60), default="")  #: what is being done to it right now, in words
+    retry_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  #: an open item that failed for a passing reason is tried again then
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     code: Mapped[str | None] = mapped_column(String(60))
     message: Mapped[str] = mapped_column(Text, default="")
