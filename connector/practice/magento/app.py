@@ -197,7 +197,12 @@ def create_app(data_dir: Path) -> Flask:
         if raw_path.startswith(("/rest/", "/index.php/rest/")):
             return gateway.rest(raw_path, raw_query)
         if path.startswith("media/catalog/product/"):
-            return Response(picture(path), content_type="image/png", headers={"Cache-Control": "public, max-age=31536000"})
+            served = picture(path.removeprefix("media/catalog/product/"))
+            kept = {"Cache-Control": "public, max-age=31536000"} if served.status == 200 else {}
+            answer = Response(served.content, served.status, content_type=served.media_type, headers=kept)
+            if served.status == 200:
+                answer.add_etag()
+            return answer.make_conditional(request)
         return Response("Not Found", 404, content_type="text/html; charset=UTF-8")
 
     return app

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from . import auth, demo_world, load, products, recorded_world
+from . import auth, demo_world, load, products, recorded_world, shelf
 from . import ledger as books
 from .errors import Crash, RestError
 from .faults import Faults
@@ -57,6 +57,8 @@ def blueprint(gateway: Any) -> Blueprint:
                 recorded_world.seed(db, keep_credentials=keep)
             else:
                 demo_world.seed(db, bulk=int(given.get("bulk", 0)), emails=bool(given.get("emails", True)), keep_credentials=keep)
+            if given.get("shelf"):
+                shelf.seed(db)
             counted = {name: db.one(f"SELECT COUNT(*) FROM {name}")[0] for name in ("product", "sales_order")}
             integrations = db.where("integration", "1 ORDER BY id")
         gateway.faults.remove()

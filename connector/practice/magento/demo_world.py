@@ -98,14 +98,13 @@ def _add(db: Tables, product: catalogue.DemoProduct) -> Doc:
         attributes["color"] = str(4 + _COLOURS.index(product.colour))
     if product.size:
         attributes["size"] = str(8 + _SIZES.index(product.size))
-    attributes["short_description"] = product.name
+    attributes |= {"short_description": product.name, "description": description(product), "cost": f"{product.price * Decimal('0.55'):.6f}"}
     if product.sku == "SALE-01":
         attributes.update(special_price="59.990000", special_from_date="2024-01-01 00:00:00")
     variant = product.parent_sku is not None
     stock = {} if product.type_id == "configurable" else {"wh_main": product.qty}
     if variant:
         stock["wh_second"] = _SECOND_WAREHOUSE
-    bulk = product.sku.startswith("BULK-")
     return add_product(
         db,
         product.sku,
@@ -115,12 +114,46 @@ def _add(db: Tables, product: catalogue.DemoProduct) -> Doc:
         [3] if variant or product.type_id == "configurable" else [4],
         [1],
         stock=stock,
-        pictures=() if bulk else (url_key(product.sku), f"{url_key(product.sku)}-back"),
+        pictures=_pictures(product),
         attributes=attributes,
         type_id=product.type_id,
         status=product.status,
         visibility=1 if variant else 4,
+        store_values=_store_values(product),
     )
+
+
+def description(product: catalogue.DemoProduct) -> str:
+    """A few honest paragraphs of HTML, as a merchant's editor leaves them."""
+    what = product.name[:1].upper() + product.name[1:]
+    facts = [f"Colour: {product.colour}"] if product.colour else []
+    facts += [f"Size: {product.size}"] if product.size else []
+    facts += [f"Weight: {product.weight_kg} kg"] if product.weight_kg else []
+    rows = "".join(f"<li>{fact}</li>" for fact in facts)
+    return (
+        f"<p>{what}: made to be used every day and to be kept for years.</p><ul>{rows}<li>Packed without plastic</li></ul>"
+        "<p>If something is not right, send it back within thirty days.</p>"
+    )
+
+
+def _pictures(product: catalogue.DemoProduct) -> tuple[str, ...]:
+    """Two pictures each; load-test products share twenty-four, as a real range shares its packaging."""
+    if product.sku.startswith("BULK-"):
+        return (f"bulk-{int(product.sku[5:]) % 24:02d}",)
+    return (url_key(product.sku), f"{url_key(product.sku)}-back")
+
+
+def _store_values(product: catalogue.DemoProduct) -> Doc:
+    """What the British store view (id 2) calls things."""
+    british = {
+        "HOOD": ("Hooded sweatshirt", "Hoodie"),
+        "CHARGER-01": ("Wall charger", "Mains charger"),
+        "SOCK-3PK": ("Cotton socks", "Cotton socks (UK sizes)"),
+    }
+    for sku, (here, there) in british.items():
+        if product.sku == sku or product.parent_sku == sku:
+            return {"2": {"name": product.name.replace(here, there)}}
+    return {}
 
 
 def _finish_configurable(db: Tables, parent: Doc) -> None:

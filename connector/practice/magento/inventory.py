@@ -16,7 +16,7 @@ COMPOSITE = ("configurable", "bundle", "grouped")
 
 def product_by_sku(db: Tables, sku: str) -> Doc | None:
     """SKUs compare without case and surrounding spaces; the store's spelling is in the document."""
-    row = db.one("SELECT doc FROM product WHERE sku = ?", str(sku).strip())
+    row = db.one("SELECT doc FROM product WHERE sku = ? ORDER BY id LIMIT 1", str(sku).strip())
     return orjson.loads(row[0]) if row else None
 
 

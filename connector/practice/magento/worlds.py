@@ -239,7 +239,9 @@ def add_product(
 ) -> Doc:
     """One product with its pictures and source items (`{source: quantity}`)."""
     media = [
-        picture_entry(db.next("media"), f"{label}.png", label, n + 1, ["image", "small_image", "thumbnail"] if n == 0 else [])
+        picture_entry(
+            db.next("media"), label if "." in label else f"{label}.png", label.partition(".")[0], n + 1, ["image", "small_image", "thumbnail"] if n == 0 else []
+        )
         for n, label in enumerate(pictures)
     ]
     fields.setdefault("url_key", products.url_key(name))
