@@ -122,6 +122,7 @@ class Call(Generic[T]):
     read: Callable[[Answer], T]
     secret_answer: bool = False
     read_timeout: float | None = None
+    most_bytes: int | None = None  # a longer answer is not read to its end: `Rejected` net.too_large
     trace: dict[str, str] = field(default_factory=dict)  # `read` leaves request_id and remote_code here, for the record
 
 
@@ -251,7 +252,7 @@ class Transport:
                 stream=True,
             )
             # requests itself would read in pieces of 10 kB; each costs a turn for the interpreter, which a busy thread gives away slowly
-            body = b"".join(response.iter_content(WHOLE))
+            body = b"".join(_at_most(call, response))
         except requests.RequestException as failure:
             self._lost(call, failure, host=urlsplit(request.url or "").netloc)
         return Answer(response.status_code, response.headers, body, request.url or "", started, self.now())
@@ -274,7 +275,7 @@ class Transport:
 
     def _understand(self, call: Call[T], answer: Answer) -> T:
         facts: dict[str, Any] = {"system": call.system, "operation": call.operation, "status": answer.status}
-        if 300 <= answer.status < 400:
+        if 300 <= answer.status < 400 and answer.status != 304:
             location = answer.headers.get("Location", "")
             raise Redirected(f"The server redirects to {location or 'nowhere'}", location=location, **facts)
         try:
@@ -355,6 +356,24 @@ class Transport:
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         return session
+
+
+def _at_most(call: Call[T], response: requests.Response) -> Iterator[bytes]:
+    """The body in pieces, up to the call's limit: by what the server says first, then by what really comes."""
+    said, read = response.headers.get("Content-Length", ""), 0
+    if call.most_bytes is not None and said.isdigit() and int(said) > call.most_bytes:
+        raise _too_large(call, response)
+    for piece in response.iter_content(WHOLE):
+        read += len(piece)
+        if call.most_bytes is not None and read > call.most_bytes:
+            raise _too_large(call, response)
+        yield piece
+
+
+def _too_large(call: Call[T], response: requests.Response) -> Rejected:
+    response.close()
+    text = f"{call.operation}: the answer is larger than {call.most_bytes:,} bytes"
+    return Rejected(text, system=call.system, operation=call.operation, status=response.status_code, code="net.too_large")
 
 
 def masked_query(query: str) -> dict[str, str]:

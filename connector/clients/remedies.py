@@ -36,6 +36,10 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "The server redirects to another address",
         "Enter the address it redirects to: redirects lose the signature, so they are not followed.",
     ),
+    "net.too_large": (
+        "The answer is too large",
+        "It was not read to its end. A picture of that size has to be made smaller in Magento.",
+    ),
     # TikTok Shop
     "tts.token_expired": (
         "The TikTok Shop access token has expired",
@@ -164,6 +168,14 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "Choose a reason from the list offered for this order.",
     ),
     # Magento
+    "mag.media_missing": (
+        "The store has no such picture",
+        "The product names a file that the store's web server does not have. Upload the picture to Magento again.",
+    ),
+    "mag.media_refused": (
+        "The store does not give the picture",
+        "Its web server refused the download. Let pictures of the media folder be read without signing in.",
+    ),
     "mag.acl_missing": (
         "The Magento integration lacks a permission",
         "In Magento: System, Integrations, edit the integration, tick the named resource under API, save and re-authorize.",

@@ -187,7 +187,7 @@ def _skus(
                 seller_sku=seller_sku,
                 external_sku_id=variant.product_id,
                 amount="" if offer.price.amount is None else offer.price.text,
-                currency=offer.price.currency if offer.price.amount is not None else "",
+                currency=offer.price.currency,
                 inventory=_inventory(offer.stock),
                 sales_attributes=axes.get(variant.sku, ()),
                 identifier=Identifier(code, plan.identifier_type or kind_of(code)) if code else None,

@@ -94,7 +94,11 @@ def _skus(now: ListingBody, send: ListingBody, why: Mapping[str, str]) -> list[C
 
 
 def _new(sku: SkuBody, why: Mapping[str, str]) -> list[Change]:
-    facts = [f"{sku.amount} {sku.currency}".strip(), f"{sum(units.quantity or 0 for units in sku.inventory):,} units", _variant(sku.sales_attributes)]
+    facts = [
+        f"{sku.amount} {sku.currency}" if sku.amount else "",
+        f"{sum(units.quantity or 0 for units in sku.inventory):,} units",
+        _variant(sku.sales_attributes),
+    ]
     return [Change(f"skus[{sku.label}]", f"Variant {sku.label}", "", ", ".join(fact for fact in facts if fact), why.get(f"{sku.seller_sku}.price", ""))]
 
 

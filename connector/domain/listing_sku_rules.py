@@ -215,9 +215,6 @@ def _identifiers(found: Findings, skus: Sequence[SkuBody], shop: Shop, live: Lis
 
 
 def _price(found: Findings, sku: SkuBody, where: str, market: Limits, currency: str) -> None:
-    if not sku.amount and not sku.currency:
-        found.absent(codes.PRICE_INVALID, where, f"{sku.label} has no price.", "See the pricing policy and the product's price in Magento.")
-        return
     if sku.sale_price:
         found.warn(
             codes.PRICE_INVALID,
@@ -227,7 +224,11 @@ def _price(found: Findings, sku: SkuBody, where: str, market: Limits, currency: 
         )
     if sku.currency != currency or sku.currency not in CURRENCIES:
         text = f"The price of {sku.label} is in {sku.currency or 'no currency'}; the shop sells in {currency}."
-        found.wrong(codes.CURRENCY_WRONG, f"{where}.currency", text, "Check the account's shop and the pricing policy's conversion rate.")
+        say = found.wrong if sku.amount or sku.currency else found.absent
+        say(codes.CURRENCY_WRONG, f"{where}.currency", text, "Check the account's shop and the pricing policy's conversion rate.")
+    if not sku.amount:
+        found.absent(codes.PRICE_INVALID, where, f"{sku.label} has no price.", "See the pricing policy and the product's price in Magento.")
+        return
     if not _NUMBER.fullmatch(sku.amount):
         found.wrong(
             codes.PRICE_INVALID, f"{where}.amount", f"The price {sku.amount or '(empty)'} of {sku.label} is not a plain decimal.", "See the pricing policy."

@@ -10,6 +10,8 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 SYNCHRONIZATION, INVENTORY, IMAGE, PRICING, ORDER = "synchronization", "inventory", "image", "pricing", "order"
 
@@ -35,6 +37,7 @@ ORDER_STATUSES: dict[str, str] = {
 }
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+Filled = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Code = Annotated[str, StringConstraints(strip_whitespace=True, max_length=60, pattern=r"^[A-Za-z][A-Za-z0-9_]*$|^$")]
 Units = Annotated[int, Field(ge=0, le=1_000_000)]
 Money = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=4)]
@@ -58,36 +61,71 @@ class PolicyBody(BaseModel):
         """Mandatory details that are not there yet."""
         return []
 
+    def remarks(self) -> list[str]:
+        """What is allowed and yet worth knowing: settings that do nothing together, or risk something."""
+        return [text for name, info in type(self).model_fields.items() if getattr(self, name) is True and (text := warning(info))]
+
+
+def warning(info: FieldInfo) -> str:
+    """The warning of a switch that risks something when it is on; "" for every other field."""
+    extra = info.json_schema_extra
+    return str(extra.get("warning", "")) if isinstance(extra, dict) else ""
+
+
+def refused(field: str, words: str) -> PydanticCustomError:
+    """Two fields that cannot be right together; shown beside ``field``."""
+    return PydanticCustomError("together", "{words}", {"field": field, "words": words})
+
 
 class SourceRow(PolicyBody):
     """A Magento MSI source and the TikTok warehouse that its stock is sent to."""
 
-    source_code: Text = Field(title="Magento source")
-    warehouse_id: Text = Field(title="TikTok warehouse")
+    source_code: Filled = Field(title="Magento source")
+    warehouse_id: Filled = Field(title="TikTok warehouse")
 
 
 class InventoryPolicy(PolicyBody):
     """Which quantity is sent to TikTok (product.md 4)."""
 
-    default_quantity: Units | None = Field(default=None, title="Default Quantity", description="Sent for products whose stock Magento does not manage.")
-    threshold_buffer: Units = Field(default=0, title="Threshold Buffer", description="Units kept back from every product.")
-    use_threshold: bool = Field(default=False, title="Set Inventory on Basis of Threshold")
-    threshold_value: Units | None = Field(default=None, title="Threshold Value", description="Mandatory when the switch above is on.")
-    lesser_quantity: Units | None = Field(default=None, title="Inventory for Lesser Than Threshold Value", description="Blank: 0. Never more than there is.")
-    greater_quantity: Units | None = Field(
-        default=None, title="Inventory for Greater Than Threshold Value", description="Blank: what there is, less the buffer."
+    default_quantity: Units | None = Field(
+        default=None, title="Default Quantity", description="Sent for products whose stock Magento does not manage. Blank: nothing is offered."
     )
-    use_msi: bool = Field(default=False, title="Use MSI", description="Salable quantity over the chosen sources instead of the stock item.")
-    sources: tuple[SourceRow, ...] = Field(default=(), title="Sources and TikTok warehouses")
+    threshold_buffer: Units = Field(
+        default=0, title="Threshold Buffer", description="Units kept back from every product. Stock 28 and buffer 5: 23 are offered."
+    )
+    use_threshold: bool = Field(
+        default=False, title="Set Inventory on Basis of Threshold", description="Compares what is left after the buffer with the Threshold Value."
+    )
+    threshold_value: Units | None = Field(
+        default=None, title="Threshold Value", description="Mandatory when the switch above is on. At exactly this number the real stock is sent."
+    )
+    lesser_quantity: Units | None = Field(
+        default=None, title="Inventory for Lesser Than Threshold Value", description="Sent below the threshold. Blank: 0. Never more than there is."
+    )
+    greater_quantity: Units | None = Field(
+        default=None, title="Inventory for Greater Than Threshold Value", description="Sent above the threshold. Blank: what there is, less the buffer."
+    )
+    use_msi: bool = Field(
+        default=False,
+        title="Use MSI",
+        description="Counts the salable quantity over the chosen sources only. Off: the whole website's salable quantity, or the stock item without MSI.",
+    )
+    sources: tuple[SourceRow, ...] = Field(
+        default=(),
+        title="Sources and TikTok warehouses",
+        description="Each row sends the stock of a source to a warehouse. A source may feed several warehouses and a warehouse have several sources.",
+    )
     default_quantity_for_zero: bool = Field(
         default=False,
         title="Apply Default Quantity to managed products with zero stock",
-        description="Warning: this offers goods that are not there and leads to overselling.",
+        description="Offers the Default Quantity where Magento has none.",
+        json_schema_extra={"warning": "This offers goods that are not there: buyers can order what you cannot send."},
     )
     may_oversell: bool = Field(
         default=False,
         title="May send more than is in stock",
-        description="Warning: with this on, the quantity sent is not limited to what is there.",
+        description="The values for above and below the threshold are sent even where less is there.",
+        json_schema_extra={"warning": "The quantity sent is not limited to what is there: more can be sold than you have."},
     )
 
     def missing(self) -> list[Problem]:
@@ -96,40 +134,93 @@ class InventoryPolicy(PolicyBody):
             problems.append(Problem("threshold_value", "Threshold Value is empty.", "Enter the number of units at which the rule changes."))
         if self.use_msi and not self.sources:
             problems.append(Problem("sources", "Use MSI is on but no source is chosen.", "Add at least one source with its TikTok warehouse."))
+        pairs = [(row.source_code.casefold(), row.warehouse_id) for row in self.sources]
+        if twice := next((pair for pair in pairs if pairs.count(pair) > 1), None):
+            problems.append(Problem("sources", f"The source {twice[0]} is sent to the warehouse {twice[1]} twice.", "Keep one of the rows."))
+        if self.default_quantity_for_zero and not self.default_quantity:
+            problems.append(
+                Problem("default_quantity", "Default Quantity is empty.", "Enter how many units to offer where the stock is zero, or switch that off.")
+            )
         return problems
+
+    def remarks(self) -> list[str]:
+        found = super().remarks()
+        if self.sources and not self.use_msi:
+            found.append("Use MSI is off: the rows of sources and warehouses have no effect.")
+        if not self.use_threshold and (self.threshold_value is not None or self.lesser_quantity is not None or self.greater_quantity is not None):
+            found.append("Set Inventory on Basis of Threshold is off: the values for the threshold have no effect.")
+        if self.use_threshold and self.threshold_value is not None and not self.may_oversell and (self.lesser_quantity or 0) >= self.threshold_value > 0:
+            found.append(f"Below the threshold there are fewer than {self.threshold_value} units, so that {self.lesser_quantity} can never be sent.")
+        return found
 
 
 class PricingPolicy(PolicyBody):
     """How a TikTok price is made: base price -> change -> conversion -> rounding -> guards."""
 
-    price_attribute: Code = Field(default="", title="Price Attribute", description="A Magento price attribute; blank: price.")
-    use_special_price: bool = Field(default=True, title="Use special price while it runs")
-    change: Literal["none", "increase_fixed", "decrease_fixed", "increase_percent", "decrease_percent"] = Field(default="none", title="Price Change By")
-    change_amount: Money = Field(default=Decimal(0), title="Amount", description="In the base currency, or in percent.")
-    conversion_rate: Annotated[Decimal, Field(gt=0, max_digits=14, decimal_places=6)] = Field(default=Decimal(1), title="Currency Conversion Rate")
-    rounding: Literal["none", "minor_unit", "ending"] = Field(default="minor_unit", title="Rounding")
+    price_attribute: Code = Field(
+        default="", title="Price Attribute", description="The Magento attribute that holds the TikTok price. Blank: price. Magento's prices stay as they are."
+    )
+    use_special_price: bool = Field(
+        default=True, title="Use special price while it runs", description="From its first to its last day in Magento, where it is lower."
+    )
+    change: Literal["none", "increase_fixed", "decrease_fixed", "increase_percent", "decrease_percent"] = Field(
+        default="none", title="Price Change By", description="Made before the conversion."
+    )
+    change_amount: Money = Field(default=Decimal(0), title="Amount", description="In Magento's base currency, or in percent.")
+    conversion_rate: Annotated[Decimal, Field(gt=0, max_digits=14, decimal_places=6)] = Field(
+        default=Decimal(1),
+        title="Currency Conversion Rate",
+        description="Units of the shop's currency for one unit of Magento's base currency; 1 where both are the same.",
+    )
+    rounding: Literal["none", "minor_unit", "ending"] = Field(
+        default="minor_unit", title="Rounding", description="None blocks a price that has more decimals than its currency."
+    )
     rounding_ending: Annotated[Decimal, Field(ge=0, lt=1, decimal_places=2)] = Field(
         default=Decimal("0.99"), title="Nearest ending", description="Used when rounding to an ending, such as 0.99."
     )
-    minimum_price: Money | None = Field(default=None, title="Minimum price", description="A product below it is blocked with its reason.")
+    minimum_price: Money | None = Field(
+        default=None,
+        title="Minimum price",
+        description="In the shop's currency. A product below it is blocked with its reason; its price is never lifted in silence.",
+    )
     cost_attribute: Code = Field(default="", title="Cost attribute", description="For the margin guard; usually cost.")
-    minimum_margin_percent: Annotated[Decimal, Field(ge=0, le=1000, decimal_places=2)] | None = Field(default=None, title="Minimum margin over cost, percent")
+    minimum_margin_percent: Annotated[Decimal, Field(ge=0, le=1000, decimal_places=2)] | None = Field(
+        default=None, title="Minimum margin over cost, percent", description="A product whose price is not that much above its cost is blocked."
+    )
 
     def missing(self) -> list[Problem]:
         problems = []
         if self.change != "none" and self.change_amount == 0:
             problems.append(Problem("change_amount", "Amount is empty.", "Enter by how much the price changes, or choose no change."))
+        if self.change == "decrease_percent" and self.change_amount >= 100:
+            problems.append(Problem("change_amount", "A decrease of 100 percent or more leaves no price.", "Enter a smaller amount."))
         if self.minimum_margin_percent is not None and not self.cost_attribute:
             problems.append(Problem("cost_attribute", "A minimum margin needs a cost attribute.", "Name the attribute that holds the cost."))
         return problems
+
+    def remarks(self) -> list[str]:
+        found = super().remarks()
+        if self.change == "none" and self.change_amount:
+            found.append("Price Change By is None: the amount has no effect.")
+        if self.cost_attribute and self.minimum_margin_percent is None:
+            found.append("Without a minimum margin the cost attribute has no effect.")
+        return found
 
 
 class ImagePolicy(PolicyBody):
     """Which pictures are sent."""
 
-    main_image_attribute: Code = Field(default="image", title="Main Image attribute")
-    default_image: Text = Field(default="", title="Default Image", description="Used only when a product has none; a path of the Magento gallery or an upload.")
-    gallery_images: Annotated[int, Field(ge=0, le=8)] = Field(default=8, title="Gallery Images", description="0 to 8 beside the main one.")
+    main_image_attribute: Code = Field(
+        default="image", title="Main Image attribute", description="The Magento attribute that holds the main picture; usually image, Magento's Base role."
+    )
+    default_image: Text = Field(
+        default="",
+        title="Default Image",
+        description="Used only when a product has no picture, and counted among its pictures. JPG or PNG, 2 MB at most.",
+    )
+    gallery_images: Annotated[int, Field(ge=0, le=8)] = Field(
+        default=8, title="Gallery Images", description="0 to 8 beside the main one, in the order of Magento's gallery."
+    )
 
     def missing(self) -> list[Problem]:
         if not self.main_image_attribute:
@@ -141,20 +232,50 @@ ProductStatus = Literal["off", "enabled", "disabled", "any"]
 
 
 class SynchronizationPolicy(PolicyBody):
-    """What is kept in step by itself, for which products, and how often."""
+    """What is kept in step by itself, for which products, and how often (A067-A079)."""
 
-    product_upload: ProductStatus = Field(default="off", title="Product Upload", description="For products whose Magento status is ...")
-    product_update: ProductStatus = Field(default="enabled", title="Product Update")
-    inventory_price_sync: ProductStatus = Field(default="enabled", title="Inventory/Price Sync")
-    product_assign: ProductStatus = Field(default="off", title="Product Assign")
-    send_only: tuple[Code, ...] = Field(default=(), title="Send only these attributes", description="Blank: all.")
-    react_only: tuple[Code, ...] = Field(default=(), title="React only to these attributes", description="Blank: all.")
-    sync_not_visible: bool = Field(default=False, title="Sync Not Visible Individually")
-    sync_out_of_stock: bool = Field(default=True, title="Sync Out of Stock Products")
+    product_assign: ProductStatus = Field(
+        default="off", title="Product Assign", description="Products that match a listing template's query get that template by themselves. Off: by hand."
+    )
+    product_upload: ProductStatus = Field(
+        default="off", title="Product Upload", description="New products of a listing template are listed on TikTok Shop by themselves. Off: by hand."
+    )
+    product_update: ProductStatus = Field(
+        default="enabled", title="Product Update", description="Changed titles, descriptions, pictures and attributes are sent by themselves. Off: by hand."
+    )
+    inventory_price_sync: ProductStatus = Field(
+        default="enabled",
+        title="Inventory/Price Sync",
+        description="Changed quantities and prices are sent by themselves. Falling stock always goes out, whatever this says.",
+    )
+    assign_every_minutes: Minutes = Field(default=60, title="Product assign every (minutes)")
     upload_every_minutes: Minutes = Field(default=60, title="Product upload every (minutes)")
     update_every_minutes: Minutes = Field(default=30, title="Product update every (minutes)")
     inventory_price_every_minutes: Minutes = Field(default=5, title="Inventory and price every (minutes)")
-    assign_every_minutes: Minutes = Field(default=60, title="Product assign every (minutes)")
+    sync_not_visible: bool = Field(
+        default=False, title="Sync Not Visible Individually", description="Also products that Magento's catalogue does not show on their own."
+    )
+    sync_out_of_stock: bool = Field(
+        default=True, title="Sync Out of Stock Products", description="Off: products without stock are neither uploaded nor updated by themselves."
+    )
+    send_only: tuple[Code, ...] = Field(
+        default=(), title="Send only these attributes", description="An automatic update sends these alone; everything else on TikTok stays. Blank: all."
+    )
+    react_only: tuple[Code, ...] = Field(
+        default=(),
+        title="React only to these attributes",
+        description="Only a change of one of these starts an automatic update, which then sends what is chosen above. Blank: all.",
+    )
+
+    def remarks(self) -> list[str]:
+        found = super().remarks()
+        if self.product_update == "off" and (self.send_only or self.react_only):
+            found.append("Product Update is off: the chosen attributes have no effect.")
+        if self.send_only and (idle := [code for code in self.react_only if code not in self.send_only]):
+            found.append(f"A change of {', '.join(idle)} starts an update that does not send it.")
+        if self.product_upload != "off" and self.product_assign == "off":
+            found.append("Product Assign is off: new products are uploaded only after somebody gave them a listing template.")
+        return found
 
 
 class CarrierRow(PolicyBody):
@@ -238,15 +359,12 @@ class OrderPolicy(PolicyBody):
 
     @model_validator(mode="after")
     def _no_row_twice(self) -> OrderPolicy:
-        for rows, key, label in (
-            (self.carrier_mapping, "magento_carrier", "carrier"),
-            (self.status_mapping, "tiktok_status", "status"),
-        ):
+        for field, key, label in (("carrier_mapping", "magento_carrier", "carrier"), ("status_mapping", "tiktok_status", "status")):
             seen: set[str] = set()
-            for row in rows:
+            for row in getattr(self, field):
                 value = getattr(row, key).casefold()
                 if value in seen:
-                    raise ValueError(f"The {label} {getattr(row, key)} is mapped twice; keep one row.")
+                    raise refused(field, f"The {label} {getattr(row, key)} is mapped twice; keep one row.")
                 seen.add(value)
         return self
 

@@ -50,7 +50,7 @@ Things to know:
   rows are few, a macro in the grid's own ``cells="accounts/_cells.html"``; all are called as ``cell(value, row, column)``.
   A "link" cell leads to ``row_url``.
 * ``where(scope)`` must depend on ``scope`` alone, and ``scope`` must tell itself apart by its ``repr``: counts are remembered by it for 15 seconds.
-* A join may be to ``aliased(Thing)``; it must be many-to-one.
+* A join may be to ``aliased(Thing)``; it must be many-to-one. ``on`` may be ``on(scope) -> clause``; an action that must know the scope is ``scoped=True``.
 * Sort columns and filter columns want an index that ends with the primary key: ``Index("ix_order_placed", "placed_at", "id")``.
 * ``search`` may be ``search(stmt, q) -> stmt`` where a full-text index does the work.
 * A multi-column rule is ``Choices("shipment", "Shipment", lambda values: clause_for(values), {...})``.

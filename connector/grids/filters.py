@@ -33,7 +33,7 @@ class Chip(NamedTuple):
 
 Options = list[tuple[str, str]]
 #: (value, label) pairs, a mapping, or a callable that gives either (read once a request).
-Choosable = Mapping[str, Any] | Iterable[tuple[Any, Any]] | Callable[[], Any]
+Choosable = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | Callable[[], Any]
 
 
 class Filter:

@@ -41,7 +41,7 @@ class Column:
     default: bool = True
     align: str = "start"
     also: Mapping[str, Any] = field(default_factory=dict)
-    labels: Mapping[str, Label | str] | None = None
+    labels: Mapping[Any, Label | str] | None = None
     export: Callable[[Any, Mapping[str, Any]], Any] | None = None
     help: str = ""
 
@@ -59,11 +59,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Join:
-    """A many-to-one table; joined only when a visible column, filter, sort or search looks at it. It must not multiply rows."""
+    """A many-to-one table; joined only when a visible column, filter, sort or search looks at it. It must not multiply rows.
+
+    ``on`` may be ``on(scope) -> clause`` where it depends on who looks at what: a product's listing in the account in view.
+    """
 
     target: Any
-    on: ColumnElement[bool]
+    on: ColumnElement[bool] | Callable[[Any], ColumnElement[bool]]
     outer: bool = False
+
+    def clause(self, scope: Any) -> ColumnElement[bool]:
+        return self.on if isinstance(self.on, ColumnElement) else self.on(scope)
 
 
 @dataclass(frozen=True)
@@ -100,14 +106,15 @@ class Action:
 
     ``preview(ids)`` answers for every id (one ``Preview`` each); ``submit(ids, form)`` gets only the ids that were ok a moment ago and
     the validated ``form`` (an instance of ``form_class``, or None) and returns a ``Result``. ``visible(row)`` hides the action in a
-    row's menu. ``danger`` colours the button and asks in stronger words.
+    row's menu. ``danger`` colours the button and asks in stronger words. A ``scoped`` action is called with the grid's scope as well:
+    ``preview(ids, scope)``, ``submit(ids, form, scope)``.
     """
 
     key: str
     label: str
     permission: str
-    preview: Callable[[Sequence[Any]], Iterable[Preview]]
-    submit: Callable[[Sequence[Any], Any], Result]
+    preview: Callable[..., Iterable[Preview]]
+    submit: Callable[..., Result]
     help: str = ""
     icon: str = ""
     danger: bool = False
@@ -115,6 +122,7 @@ class Action:
     row: bool = True
     form_class: type[Any] | None = None
     visible: Callable[[Mapping[str, Any]], bool] | None = None
+    scoped: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from flask import url_for
 from flask_login import current_user
 from sqlalchemy import func, or_, select
 
-from connector.core.db import db
+from connector.core.db import db, unit_of_work
 from connector.domain.policies import KIND_TITLES
 from connector.grids.filters import Choices, DateRange, Flag
 from connector.grids.grid import Action, Column, Empty, Grid, Preview, Result, Tab
 from connector.models.account import Account
+from connector.models.listing import ListingTemplate
 from connector.models.policy import Policy
 from connector.services import policies
 
@@ -23,6 +24,18 @@ _used_by = (
     .correlate(Policy)
     .scalar_subquery()
 )
+
+_templates = (
+    select(func.aggregate_strings(ListingTemplate.name, ", "))
+    .where(or_(ListingTemplate.image_policy_id == Policy.id, ListingTemplate.pricing_policy_id == Policy.id, ListingTemplate.inventory_policy_id == Policy.id))
+    .correlate(Policy)
+    .scalar_subquery()
+)
+
+
+def _users(value: Any, row: Any) -> str:
+    """Accounts, then listing templates, in one cell of the CSV."""
+    return "; ".join(part for part in (value, row["templates"]) if part)
 
 
 def _load(ids: Sequence[int]) -> list[Policy]:
@@ -35,14 +48,16 @@ def _preview_delete(ids: Sequence[int]) -> list[Preview]:
     for policy in _load(ids):
         others = [other for other in policies.of_kind(policy.kind) if other.id not in ids]
         reason = "" if others else f"is the last {KIND_TITLES[policy.kind]} policy"
-        found.append(Preview(policy.id, policy.title, not reason, reason))
+        users = policies.in_words(policies.used_by(policy.id))
+        found.append(Preview(policy.id, f"{policy.title}, used by {users}" if users else policy.title, not reason, reason))
     return found
 
 
 def _delete(ids: Sequence[int], form: Any) -> Result:
     successor = int(form.successor.data) if form.successor.data else None
-    for policy_id in ids:
-        policies.delete(policy_id, actor=current_user.email, reassign_to=successor)
+    with unit_of_work():  # all of them or none
+        for policy_id in ids:
+            policies.delete(policy_id, actor=current_user.email, reassign_to=successor)
     return Result(f"{len(ids)} {'policy' if len(ids) == 1 else 'policies'} deleted.")
 
 
@@ -85,7 +100,7 @@ def policies_grid(delete_form: type[Any], *, key: str = "policies", title: str =
             Column(key="updated_at", label="Updated At", expr=Policy.updated_at, cell="when"),
             Column(key="is_default", label="Is Default", expr=Policy.is_default, cell="yes_no"),
             Column(key="valid", label="Valid", expr=Policy.valid, cell="valid", also={"problems": Policy.problems}),
-            Column(key="used_by", label="Used By", expr=_used_by, sort=False),
+            Column(key="used_by", label="Used By", expr=_used_by, sort=False, cell="used_by", also={"templates": _templates}, export=_users),
             Column(key="edit", label="Action", expr=Policy.id, cell="edit", sort=False, export=lambda value, row: ""),
             Column(key="version", label="Version", expr=Policy.version, cell="number", default=False),
         ),
@@ -108,7 +123,8 @@ def policies_grid(delete_form: type[Any], *, key: str = "policies", title: str =
                 icon="trash",
                 permission="policies.write",
                 danger=True,
-                help="Earlier versions stay readable, because orders were handled under them.",
+                help="Earlier versions stay readable, because orders and listings were handled under them. Accounts and listing templates that use a "
+                "deleted policy get the one you choose.",
                 preview=_preview_delete,
                 submit=_delete,
                 form_class=delete_form,

@@ -197,11 +197,11 @@ def _select(
             clauses.append(each.clause(state.values[each.key], state.tz))
     if state.q and narrow and not callable(grid.search):
         clauses.append(contains_any(grid.search, state.q) if grid.search else false())
-    stmt = _bounded(grid, wanted, clauses)
+    stmt = _bounded(grid, wanted, clauses, scope)
     return grid.search(stmt, state.q) if state.q and narrow and callable(grid.search) else stmt
 
 
-def _bounded(grid: Grid, wanted: Mapping[str, Any], clauses: Sequence[Any]) -> Select[Any]:
+def _bounded(grid: Grid, wanted: Mapping[str, Any], clauses: Sequence[Any], scope: Any) -> Select[Any]:
     """SELECT of the wanted expressions, with those joins that something in it looks at."""
     stmt = select(*(expr.label(name) for name, expr in wanted.items())).select_from(grid.model).where(*clauses)
     if not grid.joins:
@@ -210,10 +210,11 @@ def _bounded(grid: Grid, wanted: Mapping[str, Any], clauses: Sequence[Any]) -> S
     joins = []
     for join in reversed(grid.joins):
         if inspect(join.target).selectable in needed:
-            joins.append(join)
-            needed |= _tables_of_declared(join.on)
-    for join in reversed(joins):
-        stmt = stmt.join(join.target, join.on, isouter=join.outer)
+            on = join.clause(scope)
+            joins.append((join, on))
+            needed |= _tables_of_declared(on) if on is join.on else _tables(on)
+    for join, on in reversed(joins):
+        stmt = stmt.join(join.target, on, isouter=join.outer)
     return stmt
 
 
@@ -273,6 +274,7 @@ _count_statements: dict[tuple[Any, ...], Select[Any]] = {}
 def forget_counts() -> None:
     """Count afresh at the next page (dear counts are otherwise kept in this process)."""
     _counts.clear()
+    _given.clear()
 
 
 def _kept_counts(asked: Mapping[tuple[Any, ...], tuple[Callable[[], Select[Any]], int]], lasting: Grid | None = None) -> list[int]:
@@ -301,6 +303,23 @@ def _kept_counts(asked: Mapping[tuple[Any, ...], tuple[Callable[[], Select[Any]]
     return [found[key] for key in asked]
 
 
+_given: dict[Any, tuple[float, Mapping[str, int]]] = {}  #: what a grid counted itself -> as above
+
+
+def _own_counts(grid: Grid, scope: Any) -> Mapping[str, int]:
+    """The numbers that the grid's own ``tab_counts`` gives, kept for as long as others when they were dear."""
+    assert grid.tab_counts is not None
+    key, now, busy = (str(db.engine.url), grid.key, repr(scope)), time.monotonic(), time.thread_time()
+    if (known := _given.get(key)) is not None and now < known[0]:
+        return known[1]
+    counts = grid.tab_counts(scope)
+    if time.thread_time() - busy > DEAR_SECONDS * len(grid.tabs):
+        if len(_given) > 200:
+            _given.clear()
+        _given[key] = (now + COUNT_SECONDS, counts)
+    return counts
+
+
 def _capped(ask: Callable[[], Select[Any]], cap: int) -> Any:
     inner = ask().with_only_columns(literal_column("1")).order_by(None).limit(cap).subquery()
     return select(func.count()).select_from(inner).scalar_subquery()
@@ -318,7 +337,7 @@ def _count(grid: Grid, state: GridState, scope: Any) -> int:
 
 
 def _tabs(grid: Grid, state: GridState, scope: Any) -> tuple[TabCount, ...]:
-    known = dict(grid.tab_counts(scope)) if grid.tabs and grid.tab_counts else {}
+    known = dict(_own_counts(grid, scope)) if grid.tabs and grid.tab_counts else {}
     question = _question(grid, state, scope, pinned_only=True)
 
     def asking(tab: Tab) -> Callable[[], Select[Any]]:
@@ -357,7 +376,7 @@ def allowed_ids(grid: Grid, raw_ids: Sequence[str], scope: Any = None) -> list[A
             continue
     found: set[Any] = set()
     for start in range(0, len(wanted[:BULK_LIMIT]), 500):
-        stmt = _bounded(grid, {"pk": grid.pk}, [*grid.where(scope), grid.pk.in_(wanted[start : start + 500])])
+        stmt = _bounded(grid, {"pk": grid.pk}, [*grid.where(scope), grid.pk.in_(wanted[start : start + 500])], scope)
         found.update(db.session.scalars(stmt))
     return [each for each in wanted if each in found]
 

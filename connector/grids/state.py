@@ -189,7 +189,8 @@ class GridState:
 
     @property
     def clear_url(self) -> str:
-        keep = [(name, value) for name, value in self.params(paging=False) if name in ("sort", "per_page", "cols")]
+        kept = {"sort", "per_page", "cols", *(each.key for each in self.grid.filters if each.kind == "one_of")}
+        keep = [(name, value) for name, value in self.params(paging=False) if name in kept]
         return f"{self.path}?{_encoded(keep)}" if keep else self.path
 
     def shown(self, name: str) -> str:

@@ -52,6 +52,14 @@ class Skip(Exception):
         self.code, self.message, self.remedy = code, message, remedy
 
 
+class Later(Exception):
+    """This item waits for something that is not its fault (an audit, a daily limit): it stays open, and the pass does not count against it."""
+
+    def __init__(self, code: str, message: str, remedy: str, seconds: float) -> None:
+        super().__init__(message)
+        self.code, self.message, self.remedy, self.seconds = code, message, remedy, seconds
+
+
 @dataclass(frozen=True)
 class Item:
     """One unit of a run: ``ref`` names the thing, ``attempts`` counts earlier passes."""
@@ -71,6 +79,7 @@ class _Outcome:
     remedy: str = ""
     data: dict[str, Any] | None = None
     retry_in: float | None = None
+    counts: bool = True  #: as one of the item's attempts
 
 
 class JobContext:
@@ -172,6 +181,13 @@ class JobContext:
         item = db.session.execute(select(JobItem).where(JobItem.run_id == self.run_id, JobItem.ref == str(ref))).scalar_one()
         self._record(Item(item.id, item.ref, item.label, item.attempts, item.data), outcome)
 
+    def stage(self, ref: str, words: str) -> None:
+        """Show what is being done to one item right now; "" when nothing is."""
+        with unit_of_work() as session:
+            self.commit_guard(session)
+            session.execute(update(JobItem).where(JobItem.run_id == self.run_id, JobItem.ref == str(ref)).values(stage=words[:60]))
+        doorbell.announce("run", id=self.run_id)
+
     def map(self, fn: Callable[[Item], Any], *, parallel: int = 1) -> None:
         """Run ``fn`` once for every open item; see the package documentation for what its answers and errors mean."""
         rows = db.session.execute(
@@ -244,10 +260,12 @@ class JobContext:
         now = utcnow()
         values: dict[str, Any] = {
             "state": outcome.state,
-            "attempts": item.attempts + 1,
+            "attempts": item.attempts + outcome.counts,
             "code": outcome.code,
             "message": outcome.message,
             "remedy": outcome.remedy,
+            "stage": "",
+            "retry_at": None if outcome.retry_in is None else now + timedelta(seconds=outcome.retry_in),
         }
         if outcome.data is not None:
             values["data"] = outcome.data
@@ -293,6 +311,8 @@ def _describe(error: Exception, *, attempts: int) -> _Outcome:
     """Turn an error of one item into its recorded outcome."""
     if isinstance(error, Skip):
         return _Outcome("skipped", error.code, error.message, error.remedy)
+    if isinstance(error, Later):
+        return _Outcome("open", error.code, error.message, error.remedy, retry_in=error.seconds, counts=False)
     if isinstance(error, DomainError):
         return _Outcome("failed", error.code, error.message, error.remedy)
     if isinstance(error, (api.Unavailable, api.Uncertain)) or (isinstance(error, api.Rejected) and getattr(error, "transient", False)):

@@ -36,6 +36,7 @@ log = logs.get(__name__)
 
 #: Kinds of work after which open orders pages look again.
 ORDER_WORK = ("orders.", "shipments.", "cancellations.")
+CATALOGUE_WORK = ("products.", "templates.")
 #: A run that costs so many workers their lives without any progress is stopped instead of killing more of them.
 MAX_TAKES = 6
 #: How soon a run that waits for a person (pause, authorisation) is looked at again.
@@ -114,6 +115,8 @@ def _perform(run_id: int) -> None:
         doorbell.announce("run", id=run.id)
         if run.kind.startswith(ORDER_WORK):
             doorbell.announce("orders")
+        if run.kind.startswith(CATALOGUE_WORK):
+            doorbell.announce("products")
 
 
 def _take(run_id: int) -> JobRun | None:

@@ -17,6 +17,7 @@ from connector.jobs import sweeper
 from connector.models.account import Account
 from connector.models.run import Heartbeat, Schedule
 from connector.services import runs
+from connector.services.accounts.editing import ensure_all_schedules
 
 log = logs.get(__name__)
 
@@ -29,6 +30,13 @@ def run_forever(app: Flask, stop: threading.Event | None = None) -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with app.app_context():
+        try:
+            ensure_all_schedules()
+        except Exception as error:
+            log.error("schedules_not_ensured", exc_info=error)
+        finally:
+            db.session.remove()
     while not stop.wait(TICK_SECONDS):
         with app.app_context():
             try:

@@ -75,6 +75,8 @@ class Account(Base):
 
     #: Everything that TikTok updated before this instant (TikTok's clock) is stored; moved only afterwards (product rule 4).
     orders_cursor_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    #: Every product that TikTok updated before this instant (TikTok's clock) was compared with its listing.
+    products_cursor_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     #: Greatest Magento shipment id already looked at.
     shipments_cursor: Mapped[int] = mapped_column(Integer, default=0)
     onboarded_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

@@ -138,10 +138,18 @@ class Listing(Base):
         UniqueConstraint("account_id", "tiktok_id"),
         Index("ix_listing_product", "product_id"),
         Index("ix_listing_template", "template_id", "id"),
+        Index("ix_listing_template_state", "template_id", "marketplace_state"),
         Index("ix_listing_state", "marketplace_state", "id"),
         Index("ix_listing_account_state", "account_id", "marketplace_state", "id"),
-        Index("ix_listing_validation", "validation", "id"),
-        Index("ix_listing_failure", "failure_code", "id", sqlite_where=text("failure_code IS NOT NULL"), postgresql_where=text("failure_code IS NOT NULL")),
+        Index("ix_listing_validation", "account_id", "validation", "id"),
+        Index(
+            "ix_listing_failure",
+            "account_id",
+            "failure_code",
+            "id",
+            sqlite_where=text("failure_code IS NOT NULL"),
+            postgresql_where=text("failure_code IS NOT NULL"),
+        ),
         Index("ix_listing_due", "due_at", sqlite_where=text("due_at IS NOT NULL"), postgresql_where=text("due_at IS NOT NULL")),
     )
 
@@ -150,6 +158,7 @@ class Listing(Base):
     product_id: Mapped[int] = mapped_column(ForeignKey("product.id", ondelete="CASCADE"))
     template_id: Mapped[int | None] = mapped_column(ForeignKey("listing_template.id", ondelete="SET NULL"))
     assigned_by: Mapped[str] = mapped_column(String(20), default="query")  #: query, hand (stays whatever the query says), link
+    unmatched_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  #: it stands on TikTok, but its template's query no longer takes its product
 
     # --- content: what we would send
     validation: Mapped[str] = mapped_column(String(20), default=UNCHECKED)
@@ -159,7 +168,8 @@ class Listing(Base):
     sent_hash: Mapped[str] = mapped_column(String(64), default="")  #: of the body that TikTok accepted last; differs from ``content_hash``: an update is due
     sent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     upload_key: Mapped[str] = mapped_column(String(64), default="")  #: idempotency key of the create that is under way, stored before it is sent
-    upload_body: Mapped[dict[str, Any] | None] = mapped_column(JSONText)  #: the body that goes with the key: a repeat must be the same
+    #: With a key: the body that goes with it, because a repeat must be the same. Without one: what TikTok accepted last, against which drift is found.
+    upload_body: Mapped[dict[str, Any] | None] = mapped_column(JSONText)
 
     # --- TikTok's side, verbatim
     tiktok_id: Mapped[str | None] = mapped_column(String(40))  #: Marketplace Item Id (A174)
@@ -182,6 +192,7 @@ class Listing(Base):
     failure_message: Mapped[str] = mapped_column(Text, default="")
     failure_remedy: Mapped[str] = mapped_column(Text, default="")
     failed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    failed_hash: Mapped[str] = mapped_column(String(64), default="")  #: ``content_hash`` that was refused: the same one is not sent again by itself
     retry_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     busy_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  #: one writer at a time for a product on TikTok
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
@@ -205,7 +216,16 @@ class ListingSku(Base):
         Index("ix_listing_sku_listing", "listing_id", "position"),
         Index("ix_listing_sku_product", "product_id"),
         Index("ix_listing_sku_tiktok", "account_id", "tiktok_sku_id"),
+        Index("ix_listing_sku_identifier", "account_id", "identifier", sqlite_where=text("identifier <> ''"), postgresql_where=text("identifier <> ''")),
         Index("ix_listing_sku_stock_due", "account_id", "stock_due", sqlite_where=text("stock_due IS 1"), postgresql_where=text("stock_due IS true")),
+        Index("ix_listing_sku_price_blocked", "account_id", "listing_id", sqlite_where=text("price_block != ''"), postgresql_where=text("price_block != ''")),
+        Index(
+            "ix_listing_sku_unread",
+            "account_id",
+            "listing_id",
+            sqlite_where=text("wanted_quantity IS NULL AND tiktok_sku_id != ''"),
+            postgresql_where=text("wanted_quantity IS NULL AND tiktok_sku_id != ''"),
+        ),
         Index("ix_listing_sku_price_due", "account_id", "price_due", sqlite_where=text("price_due IS 1"), postgresql_where=text("price_due IS true")),
     )
 
@@ -217,6 +237,7 @@ class ListingSku(Base):
     seller_sku: Mapped[str] = mapped_column(String(128))
     seller_sku_key: Mapped[str] = mapped_column(String(128))
     tiktok_sku_id: Mapped[str] = mapped_column(String(40), default="")
+    identifier: Mapped[str] = mapped_column(String(40), default="")  #: EAN or the like, as it would be sent: TikTok takes each once in a shop
 
     wanted_price: Mapped[Decimal | None] = mapped_column(Amount)  #: None while it is blocked
     currency: Mapped[str] = mapped_column(String(3), default="")
@@ -230,6 +251,8 @@ class ListingSku(Base):
 
     wanted_quantity: Mapped[int | None] = mapped_column(Integer)
     wanted_warehouses: Mapped[dict[str, int]] = mapped_column(JSONText, default=dict)
+    #: The terms of the evaluation, in order: ``[{"key", "label", "change", "words"}]``; their changes add up to ``wanted_quantity``.
+    stock_terms: Mapped[list[dict[str, Any]]] = mapped_column(JSONText, default=list)
     live_quantity: Mapped[int | None] = mapped_column(Integer)  #: Marketplace Quantity (A173): available, committed units apart
     live_warehouses: Mapped[dict[str, int]] = mapped_column(JSONText, default=dict)
     live_committed: Mapped[int] = mapped_column(Integer, default=0)

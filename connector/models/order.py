@@ -210,6 +210,7 @@ class Reservation(Base):
     __table_args__ = (
         UniqueConstraint("order_id", "sku"),
         Index("ix_reservation_open", "sku", sqlite_where=text("released_at IS NULL"), postgresql_where=text("released_at IS NULL")),
+        Index("ix_reservation_released", "released_at", sqlite_where=text("released_at IS NOT NULL"), postgresql_where=text("released_at IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

@@ -23,6 +23,7 @@ class Product(Base):
     __table_args__ = (
         UniqueConstraint("magento_id", "entity_id"),
         Index("ix_product_sku_key", "magento_id", "sku_key"),
+        Index("ix_product_listed", "magento_id", "entity_id", "is_child", "visibility", "id"),
         Index("ix_product_name", "name", "id"),
         Index("ix_product_sku", "sku", "id"),
         Index("ix_product_price", "price", "id"),

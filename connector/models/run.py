@@ -73,7 +73,12 @@ class JobItem(Base):
     """One unit of a run. ``state``: open, done, failed, skipped, waiting, cancelled."""
 
     __tablename__ = "job_item"
-    __table_args__ = (UniqueConstraint("run_id", "ref"), Index("ix_job_item_run_state", "run_id", "state", "id"))
+    __table_args__ = (
+        UniqueConstraint("run_id", "ref"),
+        Index("ix_job_item_run_state", "run_id", "state", "id"),
+        Index("ix_job_item_state", "state", "id"),
+        Index("ix_job_item_ref", "ref", "id"),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("job_run.id", ondelete="CASCADE"))

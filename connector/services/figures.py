@@ -1,4 +1,4 @@
-"""Figures of the Today page: orders and revenue per day, time to Magento, failures (product.md 12)."""
+"""Figures of the Today page: orders and revenue per day, time to Magento, failures, what the catalogue needs (product.md 12)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from sqlalchemy import func, or_, select
 from connector.core.clock import utcnow
 from connector.core.db import AMOUNT_SCALE, db
 from connector.models.account import Account
+from connector.models.listing import INCOMPLETE, REJECTED, Listing, ListingSku
 from connector.models.order import CREATED, FAILED, SKIPPED, Order
+from connector.services.products import risks
 
 DAYS = 14
 
@@ -84,3 +86,42 @@ def _failure_rate(since: datetime) -> float | None:
         )
     ).one()
     return failed / decided if decided else None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What an account's products need: listings that TikTok rejected, that lack details, that failed; SKUs by what is wrong with stock and price."""
+
+    account_id: int
+    title: str
+    rejected: int
+    incomplete: int
+    failed: int
+    oversell: int
+    falling: int
+    price_blocked: int
+    unread: int
+
+    @property
+    def total(self) -> int:
+        return self.rejected + self.incomplete + self.failed + self.oversell + self.falling + self.price_blocked + self.unread
+
+
+def catalogue() -> tuple[Catalogue, ...]:
+    """One line for each active account that has listings; every count by an index."""
+    found = []
+    for account_id, title in db.session.execute(select(Account.id, Account.title).where(Account.active).order_by(Account.title)).all():
+        listings = select(func.count()).select_from(Listing).where(Listing.account_id == account_id)
+        skus = select(func.count()).select_from(ListingSku).where(ListingSku.account_id == account_id)
+        if db.session.scalar(select(Listing.id).where(Listing.account_id == account_id).limit(1)) is None:
+            continue
+        row = db.session.execute(
+            select(
+                listings.where(Listing.marketplace_state == REJECTED).scalar_subquery(),
+                listings.where(Listing.validation == INCOMPLETE).scalar_subquery(),
+                listings.where(Listing.failure_code.is_not(None)).scalar_subquery(),
+                *(skus.where(*conditions).scalar_subquery() for conditions in (risks.oversell(), risks.FALLING, risks.PRICE_BLOCKED, risks.UNREAD)),
+            )
+        ).one()
+        found.append(Catalogue(account_id, title, *row))
+    return tuple(found)

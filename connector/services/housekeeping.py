@@ -14,6 +14,7 @@ from connector.models.account import OAuthState, OutgoingMail, WebhookDelivery
 from connector.models.run import CANCELLED, SUCCEEDED, Heartbeat, JobRun
 from connector.models.trace import ApiCall
 from connector.services import settings
+from connector.services.products import ledger
 
 BATCH = 2000
 
@@ -35,6 +36,8 @@ def clean_up(progress: Callable[[str], None] = lambda stage: None) -> dict[str, 
     for name, key, condition in plan:
         progress(name)
         counts[name] = _remove(key, condition)
+    progress("stock ledger")
+    counts["stock ledger entries"] = ledger.carry()
     return counts
 
 

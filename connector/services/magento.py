@@ -241,8 +241,10 @@ def _problems(report: ProbeReport, row: MagentoConnection) -> Iterable[dict[str,
 
 
 def _references(client: MagentoClient, report: ProbeReport) -> Iterable[tuple[str, str, str, dict[str, Any]]]:
+    configs = {str(config["code"]): config for config in report.store_configs}
     for view in report.store_views:
-        yield "store_view", str(view["code"]), str(view.get("name") or view["code"]), dict(view)
+        code = str(view["code"])
+        yield "store_view", code, str(view.get("name") or code), {**view, **({"config": configs[code]} if code in configs else {})}
     for website in report.websites:
         yield "website", str(website["code"]), str(website.get("name") or website["code"]), dict(website)
     if report.msi:
@@ -278,12 +280,15 @@ def _or_nothing(read: Any) -> list[dict[str, Any]]:
 
 
 def _store_references(magento_id: int, rows: list[tuple[str, str, str, dict[str, Any]]]) -> None:
-    """Replace the kinds that were read completely; a kind that could not be read keeps what was known."""
+    """Replace the kinds that were read completely; a kind that could not be read keeps what was known, and an attribute its options."""
     now = utcnow()
     with unit_of_work() as session:
         kinds = {kind for kind, *_ in rows}
+        known = {row.code: row.data for row in session.scalars(references(magento_id, "attribute"))}
         session.execute(delete(StoreReference).where(StoreReference.magento_id == magento_id, StoreReference.kind.in_(kinds)))
         unique = {(kind, code): (label, data) for kind, code, label, data in rows}
         for (kind, code), (label, data) in unique.items():
+            if kind == "attribute":
+                data = {**known.get(code, {}), **data}
             session.add(StoreReference(magento_id=magento_id, kind=kind, code=code[:120], label=label[:300], data=data, seen_at=now))
         session.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Select, func, or_, select, update
 
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
@@ -27,11 +27,24 @@ from connector.domain.policies import (
     field_label,
 )
 from connector.models.account import Account, ShopReference, StoreReference
+from connector.models.listing import ListingTemplate
 from connector.models.policy import Policy, PolicyVersion
+from connector.models.product import PolicyImage
 from connector.services import events
+from connector.services.products import automation, due
 
-#: The fields by which an account chooses a policy (A047); the other kinds are assigned by listing templates.
-ASSIGNED_BY = {ORDER: Account.order_policy_id, SYNCHRONIZATION: Account.sync_policy_id}
+#: The fields by which an account or a listing template chooses a policy (A047, A145).
+ASSIGNED_BY: dict[str, Any] = {
+    ORDER: Account.order_policy_id,
+    SYNCHRONIZATION: Account.sync_policy_id,
+    IMAGE: ListingTemplate.image_policy_id,
+    PRICING: ListingTemplate.pricing_policy_id,
+    INVENTORY: ListingTemplate.inventory_policy_id,
+}
+#: How ``ImagePolicy.default_image`` names a ``PolicyImage``; anything else is a file of Magento's gallery.
+UPLOADED = "upload:"
+#: What attributes may be named beside Magento's own: the stock is none of them (A079).
+BESIDE_ATTRIBUTES = ("quantity",)
 
 
 class PolicyErrors(DomainError):
@@ -41,6 +54,14 @@ class PolicyErrors(DomainError):
         field, message = next(iter(by_field.items()))
         super().__init__("policy.invalid_input", message, "Correct the marked fields.", field=field)
         self.by_field = by_field
+
+
+class User(NamedTuple):
+    """An account or a listing template that uses a policy. ``kind``: account, template."""
+
+    kind: str
+    id: int
+    title: str
 
 
 class Change(NamedTuple):
@@ -89,7 +110,7 @@ def parse(kind: str, data: dict[str, Any]) -> PolicyBody:
 
 
 def create(kind: str, *, title: str, body: PolicyBody, actor: str, is_default: bool = False, note: str = "") -> Policy:
-    with unit_of_work():
+    with unit_of_work(), automation.following():
         first = not of_kind(kind)
         return _store(Policy(kind=kind), title=title, body=body, is_default=is_default or first, actor=actor, note=note or "Created")
 
@@ -104,8 +125,11 @@ def save(
     seen_version: int | None = None,
     note: str = "",
 ) -> Policy:
-    """Store a new version. ``seen_version``: the one the form was opened with; if somebody saved in between, nothing is overwritten."""
-    with unit_of_work() as session:
+    """Store a new version. ``seen_version``: the one the form was opened with; if somebody saved in between, nothing is overwritten.
+
+    The listings of the templates that use it become due and the accounts' schedules follow, in the same transaction.
+    """
+    with unit_of_work() as session, automation.following():
         policy = get(policy_id)
         session.refresh(policy)
         if seen_version is not None and policy.version != seen_version:
@@ -125,7 +149,7 @@ def save(
 
 
 def make_default(policy_id: int, *, actor: str) -> Policy:
-    with unit_of_work():
+    with unit_of_work(), automation.following():
         policy = get(policy_id)
         _make_default(policy)
         events.record("policy.default", "policy", policy.id, f"{policy.title} became the default {KIND_TITLES[policy.kind]} policy.", actor=actor)
@@ -153,7 +177,7 @@ def duplicate(policy_id: int, *, actor: str) -> Policy:
 
 def restore(policy_id: int, number: int, *, actor: str) -> Policy:
     """Put an earlier version on top, as a new version."""
-    with unit_of_work() as session:
+    with unit_of_work() as session, automation.following():
         policy = get(policy_id)
         old = session.scalar(select(PolicyVersion).where(PolicyVersion.policy_id == policy_id, PolicyVersion.number == number))
         if old is None:
@@ -164,18 +188,19 @@ def restore(policy_id: int, number: int, *, actor: str) -> Policy:
 
 def delete(policy_id: int, *, actor: str, reassign_to: int | None = None) -> None:
     """Delete a policy that nothing uses; with ``reassign_to`` its users (and its being the default) move to that policy first."""
-    with unit_of_work() as session:
+    with unit_of_work() as session, automation.following():
         policy = get(policy_id)
         users = used_by(policy_id)
         if reassign_to is None and (users or policy.is_default):
-            what = f"is used by {', '.join(account.title for account in users)}" if users else f"is the default {KIND_TITLES[policy.kind]} policy"
+            what = f"is used by {in_words(users)}" if users else f"is the default {KIND_TITLES[policy.kind]} policy"
             raise DomainError("policy.in_use", f"{policy.title} {what}.", "Choose another policy that takes its place, then delete it.")
         if reassign_to is not None:
             successor = get(reassign_to)
             if successor.kind != policy.kind or successor.id == policy.id:
                 raise DomainError("policy.wrong_successor", "The successor must be another policy of the same type.", "Choose another one.")
-            if column := ASSIGNED_BY.get(policy.kind):
-                session.execute(update(Account).where(column == policy.id).values({column.key: successor.id}))
+            column = ASSIGNED_BY[policy.kind]
+            session.execute(update(column.class_).where(column == policy.id).values({column.key: successor.id}))
+            _mark_due(successor, [user.id for user in users if user.kind == "template"])
             if policy.is_default:
                 policy.is_default = False
                 session.flush()
@@ -187,10 +212,29 @@ def delete(policy_id: int, *, actor: str, reassign_to: int | None = None) -> Non
         events.record("policy.deleted", "policy", policy.id, f"{policy.title} was deleted.", actor=actor, reason=reason)
 
 
-def used_by(policy_id: int) -> list[Account]:
-    """The accounts that a policy is assigned to."""
-    query = select(Account).where(or_(Account.order_policy_id == policy_id, Account.sync_policy_id == policy_id)).order_by(Account.title)
-    return list(db.session.scalars(query))
+def used_by(policy_id: int) -> list[User]:
+    """The accounts and listing templates that a policy is assigned to, by title."""
+    accounts = select(Account.id, Account.title).where(or_(Account.order_policy_id == policy_id, Account.sync_policy_id == policy_id))
+    return [
+        *(User("account", *row) for row in db.session.execute(accounts.order_by(Account.title))),
+        *(User("template", *row) for row in db.session.execute(_templates(policy_id).order_by(ListingTemplate.name))),
+    ]
+
+
+def _templates(policy_id: int) -> Select[tuple[int, str]]:
+    chosen = (ListingTemplate.image_policy_id, ListingTemplate.pricing_policy_id, ListingTemplate.inventory_policy_id)
+    return select(ListingTemplate.id, ListingTemplate.name).where(or_(*(column == policy_id for column in chosen)))
+
+
+def in_words(users: list[User]) -> str:
+    """Who uses it: "the accounts GB, US and the listing template Shirts"."""
+    parts = []
+    for kind, one, many in (("account", "the account", "the accounts"), ("template", "the listing template", "the listing templates")):
+        titles = [user.title for user in users if user.kind == kind]
+        if titles:
+            shown = ", ".join(titles[:5]) + (f" and {len(titles) - 5} more" if len(titles) > 5 else "")
+            parts.append(f"{one if len(titles) == 1 else many} {shown}")
+    return " and ".join(parts)
 
 
 def versions(policy_id: int) -> list[PolicyVersion]:
@@ -267,6 +311,8 @@ def _dead_references(kind: str, body: PolicyBody, policy_id: int | None) -> list
 
     values = body.model_dump()
     attributes = _store_codes("attribute")
+    if kind == SYNCHRONIZATION and attributes:
+        attributes |= set(BESIDE_ATTRIBUTES)
     attribute_fields = {
         ORDER: ("alternate_sku_attribute",),
         PRICING: ("price_attribute", "cost_attribute"),
@@ -283,8 +329,12 @@ def _dead_references(kind: str, body: PolicyBody, policy_id: int | None) -> list
         expect("status_mapping", [row["tiktok_status"] for row in values["status_mapping"]], statuses, "the TikTok status", "TikTok's list")
     if kind == INVENTORY:
         expect("sources", [row["source_code"] for row in values["sources"]], _store_codes("source"), "the source", "Magento")
-        warehouses = _shop_values("warehouse", ShopReference.remote_id, None)
+        warehouses = _shop_values("warehouse", ShopReference.remote_id, policy_id)
         expect("sources", [row["warehouse_id"] for row in values["sources"]], warehouses, "the TikTok warehouse", "the shop")
+    if kind == IMAGE and (picture := values["default_image"]).startswith(UPLOADED):
+        number = picture.removeprefix(UPLOADED)
+        if not number.isdigit() or db.session.get(PolicyImage, int(number)) is None:
+            problems.append(Problem("default_image", "Default Image: the uploaded picture does not exist.", "Upload it again, or choose another one."))
     return problems
 
 
@@ -295,10 +345,18 @@ def _store_codes(kind: str) -> set[str]:
 def _shop_values(kind: str, column: Any, policy_id: int | None) -> set[str]:
     """Over the accounts that use the policy; over all of them while none does."""
     query = select(column).where(ShopReference.kind == kind).distinct()
-    users = [account.id for account in used_by(policy_id)] if policy_id else []
+    users = account_ids(policy_id) if policy_id else set()
     if users:
         query = query.where(ShopReference.account_id.in_(users))
     return set(db.session.scalars(query))
+
+
+def account_ids(policy_id: int) -> set[int]:
+    """The accounts in which a policy works: assigned to themselves or to one of their templates."""
+    users = used_by(policy_id)
+    templates = [user.id for user in users if user.kind == "template"]
+    found = {user.id for user in users if user.kind == "account"}
+    return found | set(db.session.scalars(select(ListingTemplate.account_id).where(ListingTemplate.id.in_(templates)))) if templates else found
 
 
 # --- storing
@@ -326,6 +384,8 @@ def _store(policy: Policy, *, title: str, body: PolicyBody, is_default: bool, ac
     session.flush()
     if is_default and not policy.is_default:
         _make_default(policy)
+    if before and before != stored:
+        _mark_due(policy, list(session.scalars(_templates(policy.id).with_only_columns(ListingTemplate.id))))
     events.record(
         "policy.saved",
         "policy",
@@ -339,6 +399,12 @@ def _store(policy: Policy, *, title: str, body: PolicyBody, is_default: bool, ac
     )
     session.flush()
     return policy
+
+
+def _mark_due(policy: Policy, template_ids: list[int]) -> None:
+    """What these templates list is looked at again: prices and stock, and the pictures when it is an image policy."""
+    if template_ids:
+        due.mark(reason=f"{KIND_TITLES[policy.kind]} policy {policy.title}", content=policy.kind == IMAGE, template_ids=template_ids)
 
 
 def _make_default(policy: Policy) -> None:
@@ -371,7 +437,7 @@ def _by_field(kind: str, error: ValidationError) -> dict[str, str]:
     found: dict[str, str] = {}
     for fault in error.errors():
         path = fault["loc"]
-        field = str(path[0]) if path else _field_of(str(fault["msg"]))
+        field = str(path[0]) if path else str(fault.get("ctx", {}).get("field", ""))
         words = _WORDS.get(fault["type"])
         label = field_label(kind, field)
         if len(path) > 2:
@@ -382,7 +448,3 @@ def _by_field(kind: str, error: ValidationError) -> dict[str, str]:
             text = str(fault["msg"]).removeprefix("Value error, ")
         found.setdefault(field, text)
     return found
-
-
-def _field_of(message: str) -> str:
-    return "status_mapping" if "The status" in message else "carrier_mapping"

@@ -81,6 +81,9 @@ def record(call: CallRecord) -> None:
 def _body(call: CallRecord, body: bytes | None, limit: int) -> str | None:
     if not body:
         return None
-    text = body[: limit + 1024].decode("utf-8", "replace")
+    start = body[: limit + 1024]
+    if b"\0" in start:  # a picture: no text, and PostgreSQL's text takes no zero bytes
+        return f"({len(body):,} bytes that are no text)"
+    text = start.decode("utf-8", "replace")
     masked = mask(text, operation=call.operation, system=call.system)
     return masked[:limit] + ("... (cut)" if len(body) > limit else "")

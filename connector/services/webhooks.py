@@ -1,7 +1,7 @@
 """Receiving TikTok's webhooks (TTS §5.8): verified on the raw bytes, kept once, answered at once; the work is done by a run.
 
-A webhook only says "look at this order": what it claims is never believed, the order is read again. Losing one costs time, not orders, because the
-scheduled import polls all the same.
+A webhook only says "look at this order" or "look at this product": what it claims is never believed, the thing is read again. Losing one costs time,
+not orders, because the scheduled import and the status sync poll all the same.
 """
 
 from __future__ import annotations
@@ -24,12 +24,18 @@ from connector.models.account import PRODUCTION, SANDBOX, Account, WebhookDelive
 from connector.models.order import Order
 from connector.services import accounts, connections, events, mail, runs, settings
 from connector.services.orders import refresh
+from connector.services.products import status_sync
 
 log = logs.get(__name__)
 
 ORDER_STATUS_CHANGE, RECIPIENT_ADDRESS_UPDATE, PACKAGE_UPDATE = 1, 3, 4
 SELLER_DEAUTHORIZATION, UPCOMING_AUTHORIZATION_EXPIRATION = 6, 7
 CANCELLATION_STATUS_CHANGE, RETURN_STATUS_CHANGE = 11, 12
+PRODUCT_STATUS_CHANGE, PRODUCT_INFORMATION_CHANGE, PRODUCT_CREATION, PRODUCT_CATEGORY_CHANGE = 5, 15, 16, 18
+PRODUCT_AUDIT_STATUS_CHANGE, SKU_STATUS_CHANGE = 37, 50
+ABOUT_PRODUCTS = frozenset({
+    PRODUCT_STATUS_CHANGE, PRODUCT_INFORMATION_CHANGE, PRODUCT_CREATION, PRODUCT_CATEGORY_CHANGE, PRODUCT_AUDIT_STATUS_CHANGE, SKU_STATUS_CHANGE,
+})  # fmt: skip
 ABOUT_ORDERS = frozenset({ORDER_STATUS_CHANGE, RECIPIENT_ADDRESS_UPDATE, PACKAGE_UPDATE, CANCELLATION_STATUS_CHANGE, RETURN_STATUS_CHANGE})
 
 #: TikTok repeats for about sixteen hours (TTS §5.8.4); anything older is somebody replaying an old message.
@@ -87,7 +93,8 @@ def _keep(account: Account, kind: int, notification: str, shop_id: str, sent_at:
     """Record the delivery and what follows from it in one transaction; False for a repeat."""
     numbers = _orders_in(kind, data)
     notification_id = f"{notification}:{account.id}"[:80] if several else notification
-    outcome = refresh.WAITING if numbers else ("received" if kind in (SELLER_DEAUTHORIZATION, UPCOMING_AUTHORIZATION_EXPIRATION) else "of no use here")
+    used = kind in ABOUT_PRODUCTS or kind in (SELLER_DEAUTHORIZATION, UPCOMING_AUTHORIZATION_EXPIRATION)
+    outcome = refresh.WAITING if numbers else ("received" if used else "of no use here")
     with unit_of_work() as session:
         dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
         statement = dialect.insert(WebhookDelivery.__table__).on_conflict_do_nothing(index_elements=["notification_id"])
@@ -109,6 +116,8 @@ def _keep(account: Account, kind: int, notification: str, shop_id: str, sent_at:
         if numbers:
             _mark_dirty(session, account.id, numbers)
             refresh.submit_waiting(account.id)
+        if kind in ABOUT_PRODUCTS and status_sync.mark(session, account.id, _products_in(data)):
+            status_sync.submit_marked(account.id)
         if kind == CANCELLATION_STATUS_CHANGE:
             runs.submit("cancellations.import", account_id=account.id, key=f"cancellations.import:{account.id}:webhooks", started_by="webhook")
         elif kind == UPCOMING_AUTHORIZATION_EXPIRATION:
@@ -138,6 +147,12 @@ def _orders_in(kind: int, data: dict[str, Any]) -> list[str]:
         listed = package.get("order_id_list") if isinstance(package, dict) else None
         named += listed if isinstance(listed, list) else []
     return list(dict.fromkeys(text for value in named if value is not None and (text := str(value)).isdigit() and len(text) <= 40))
+
+
+def _products_in(data: dict[str, Any]) -> list[str]:
+    """The TikTok product id that a message is about, which comes as text or as an integer of any size."""
+    text = str(data.get("product_id") or "")
+    return [text] if text.isdigit() and len(text) <= 40 else []
 
 
 def _mark_dirty(session: Session, account_id: int, numbers: list[str]) -> None:

@@ -67,7 +67,9 @@
       for (const box of boxes(form)) box.checked = picks(form).has(box.value);
       showPicks(form);
     }
-    document.querySelector("[data-focus]")?.focus();
+    const wrong = document.querySelector("[data-focus]");
+    wrong?.focus();
+    wrong?.removeAttribute("data-focus");  // once: a later swap elsewhere must not take the focus from who types
   };
   document.addEventListener("htmx:after:swap", settle);
   document.addEventListener("DOMContentLoaded", settle);

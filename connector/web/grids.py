@@ -241,13 +241,14 @@ def _bulk(grid: Grid, scope: Any, back: str) -> Any:
     if not ids:
         toast(f"Nothing was done: no {grid.noun} is selected. Tick the rows first, or choose all matching.", "warning")
         return go_to(back)
-    checks = list(action.preview(ids))
+    given = (scope,) if action.scoped else ()
+    checks = list(action.preview(ids, *given))
     form = action.form_class() if action.form_class is not None else None
     ready = [check.id for check in checks if check.ok]
     confirmed = request.form.get("confirm") == "1"
     if confirmed and ready and (form is None or form.validate_on_submit()):
         try:
-            return _done(action.submit(ready, form), back)
+            return _done(action.submit(ready, form, *given), back)
         except DomainError as refusal:
             if form is None:
                 raise

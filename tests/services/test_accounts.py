@@ -317,7 +317,7 @@ def test_onboarding_imports_warehouses_options_carriers_and_statuses_and_registe
     assert {row["event_type"] for row in client.webhooks()} >= {"ORDER_STATUS_CHANGE", "SELLER_DEAUTHORIZATION", "CANCELLATION_STATUS_CHANGE"}
     client.remove_webhook("ORDER_STATUS_CHANGE")
     assert accounts.check_webhooks(account.id) == "Registered again: ORDER_STATUS_CHANGE."
-    assert accounts.check_webhooks(account.id).startswith("All 7 webhooks")
+    assert accounts.check_webhooks(account.id).startswith("All 12 webhooks")
 
 
 def test_the_category_tree_is_whole_and_that_of_the_shops_market(app: Flask, practice_tiktok: PracticeServer) -> None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+from datetime import timedelta
+from decimal import Decimal
+from io import BytesIO
+
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from PIL import Image
+from sqlalchemy import func, select, update
 
+from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
-from connector.domain.policies import CarrierRow, InventoryPolicy, OrderPolicy, PricingPolicy, StatusRow
+from connector.domain.policies import CarrierRow, ImagePolicy, InventoryPolicy, OrderPolicy, PricingPolicy, SourceRow, StatusRow
 from connector.models.account import MagentoConnection, ShopReference, StoreReference
+from connector.models.listing import Listing
 from connector.models.policy import Policy, PolicyVersion
-from connector.services import accounts, policies
+from connector.models.product import PolicyImage
+from connector.services import accounts, policies, policy_images
 from connector.services.accounts import Choice
-from connector.services.policies import PolicyErrors
+from connector.services.policies import PolicyErrors, User
+from tests.factories.catalogue import a_listing, a_magento, a_product, a_template
 
 pytestmark = pytest.mark.postgres
 
@@ -166,3 +176,82 @@ def test_a_body_that_cannot_be_saved_names_every_field_at_once_in_words() -> Non
     with pytest.raises(PolicyErrors) as caught:
         policies.parse("order", {"carrier_mapping": [{"magento_carrier": "a", "tiktok_carrier": "b"}, {"magento_carrier": "A", "tiktok_carrier": "c"}]})
     assert caught.value.by_field == {"carrier_mapping": "The carrier A is mapped twice; keep one row."}
+
+
+def test_a_policy_of_templates_is_deleted_only_with_a_successor_and_their_listings_become_due() -> None:
+    """A054, A060: used by accounts and listing templates; what the change concerns is looked at again in the same transaction"""
+    account = accounts.create(Choice(title="Shop", country="GB", environment="sandbox", magento_id=a_magento().id), actor="ann")
+    template, other = a_template(account, "Shirts"), a_template(account, "Mugs")
+    listing, elsewhere = (a_listing(account, a_product(account.magento_id, sku), chosen) for sku, chosen in (("A", template), ("B", other)))
+
+    def due(*, content: bool) -> list[int]:
+        rows = db.session.scalars(select(Listing).where(Listing.due_at.is_not(None), Listing.content_due == content).execution_options(populate_existing=True))
+        found = [row.id for row in rows]
+        with unit_of_work() as session:
+            session.execute(update(Listing).values(due_at=None, content_due=False, due_reason=""))
+        return found
+
+    row = policies.get(template.pricing_policy_id)
+    assert policies.used_by(row.id) == [User("template", template.id, "Shirts")]
+    policies.save(row.id, title=row.title, body=PricingPolicy(), actor="ann")
+    assert due(content=False) == []  # nothing has changed in it
+    policies.save(row.id, title=row.title, body=PricingPolicy(use_special_price=False), actor="ann")
+    assert due(content=False) == [listing.id]
+    image = policies.get(template.image_policy_id)
+    policies.save(image.id, title=image.title, body=ImagePolicy(gallery_images=2), actor="ann")
+    assert due(content=True) == [listing.id]
+    with pytest.raises(DomainError) as caught:
+        policies.delete(row.id, actor="ann")
+    assert caught.value.message == f"{row.title} is used by the listing template Shirts."
+    policies.delete(row.id, actor="ann", reassign_to=other.pricing_policy_id)
+    db.session.refresh(template)
+    assert template.pricing_policy_id == other.pricing_policy_id
+    assert due(content=False) == [listing.id]
+    assert elsewhere.id != listing.id
+
+
+def test_fields_that_cannot_work_together_are_named() -> None:
+    """A058: cross-field rules of the four policies"""
+    row = SourceRow(source_code="north", warehouse_id="7001")
+    for kind, body, field, words in (
+        ("inventory", InventoryPolicy(use_msi=True, sources=(row, row)), "sources", "is sent to the warehouse 7001 twice"),
+        ("inventory", InventoryPolicy(default_quantity_for_zero=True), "default_quantity", "Default Quantity is empty."),
+        ("pricing", PricingPolicy(change="decrease_percent", change_amount=Decimal(100)), "change_amount", "leaves no price"),
+        ("image", ImagePolicy(default_image="upload:99"), "default_image", "the uploaded picture does not exist"),
+    ):
+        made = policies.create(kind, title=f"{kind} {field}", body=body, actor="ann")
+        assert (made.valid, made.problems[0]["field"]) == (False, field)
+        assert words in made.problems[0]["message"]
+    with pytest.raises(PolicyErrors) as caught:
+        policies.parse("inventory", {"sources": [{"source_code": "north", "warehouse_id": " "}]})
+    assert caught.value.by_field == {"sources": "Sources and TikTok warehouses, row 1 is empty."}
+
+
+def test_uploaded_pictures_are_decoded_kept_once_and_forgotten_when_nothing_names_them() -> None:
+    """A063: JPG or PNG by content, 2 MB at most"""
+    jpeg, png = (picture(kind) for kind in ("JPEG", "PNG"))
+    first = policy_images.store(png, "C:\\fakepath\\logo.jpg", actor="ann")
+    assert (first.media_type, first.file_name, first.width, first.height) == ("image/png", "logo.jpg", 40, 30)
+    assert policy_images.store(png, "again.png", actor="bob").id == first.id
+    for content, words in (
+        (b"<svg onload=alert(1)>", "is not a JPG or PNG picture"),
+        (picture("GIF"), "is not a JPG or PNG picture"),
+        (png[:-40], "is not a JPG or PNG picture"),
+        (png + b"x" * 2 * 1024 * 1024, "2 MB are allowed"),
+    ):
+        with pytest.raises(DomainError, match=words):
+            policy_images.store(content, "logo.png", actor="ann")
+    policies.create("image", title="Mine", body=ImagePolicy(default_image=policy_images.reference(first)), actor="ann")
+    with unit_of_work() as session:
+        loose = PolicyImage(file_name="x", media_type="image/png", content=b"x", sha256="x", width=1, height=1)
+        session.add(loose)
+        session.flush()
+        session.execute(update(PolicyImage).values(created_at=utcnow() - timedelta(days=2)))
+    policy_images.store(jpeg, "photo.jpg", actor="ann")
+    assert db.session.scalars(select(PolicyImage.sha256).order_by(PolicyImage.id)).all() == [hashlib.sha256(png).hexdigest(), hashlib.sha256(jpeg).hexdigest()]
+
+
+def picture(kind: str) -> bytes:
+    out = BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(out, kind)
+    return out.getvalue()

@@ -170,7 +170,7 @@ def test_a_blocked_price_is_told_with_the_policys_reason_and_sends_none() -> Non
     (problem,) = draft.problems
     assert problem.field == "skus[0].price"
     assert "price of 0" in problem.message
-    assert "price" not in draft.body.as_dict()["skus"][0]
+    assert draft.body.as_dict()["skus"][0]["price"] == {"currency": "USD"}
 
 
 def test_a_bundle_is_not_listed() -> None:

@@ -21,11 +21,15 @@ from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.jobs import scheduler, sweeper, worker
 from connector.models.account import Account
+from connector.models.listing import CategoryAttribute
 from connector.models.order import CREATED, Order
 from connector.models.run import QUEUED, WAITING, JobRun
+from connector.practice.magento.pictures import picture
 from connector.practice.serve import PracticeServer
-from connector.services import events, runs, settings, users
+from connector.services import events, policy_images, runs, settings, users
+from connector.services.attributes import fetch, mapping
 from connector.services.orders import ship
+from tests.factories import catalogue
 
 #: Of the one person who did everything by hand.
 ADMINISTRATOR = "desk@example.test"
@@ -103,6 +107,7 @@ def _cycle(app: Flask, desk: Desk, tiktok: str, magento: str) -> None:
     work_off(app)
     runs.submit("reconcile", account_id=account_id, args={"day": utcnow().date().isoformat()}, started_by=ADMINISTRATOR)
     work_off(app)
+    _catalogue(account_id)
     with unit_of_work() as db_session:
         order = db_session.scalar(select(Order).where(Order.state == CREATED).limit(1))
         events.record("note", "order", order.id, "The buyer will collect the parcel on Friday.", account_id=account_id)
@@ -177,3 +182,14 @@ def post(base: str, path: str, **body: Any) -> Any:
     answer = requests.post(f"{base}/practice/{path}", json=body, timeout=60)
     assert answer.ok, answer.text[:500]
     return answer.json() if answer.content else None
+
+
+def _catalogue(account_id: int) -> None:
+    """A listing template with a product, and an attribute that is mapped."""
+    account = db.session.get_one(Account, account_id)
+    template = catalogue.a_template(account, "Shirts", category_id="610021")
+    catalogue.a_listing(account, catalogue.a_product(account.magento_id, "DESK-TEE", entity_id=900_001), template)
+    fetch.ensure(account_id, [template.category_id])
+    row_id = db.session.scalar(select(CategoryAttribute.id).where(CategoryAttribute.name == "Care Instructions"))
+    mapping.save(row_id, {"source": "custom", "custom_value": "Wash cold"})
+    policy_images.store(picture("default.png").content, "default.png", actor=ADMINISTRATOR)

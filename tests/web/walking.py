@@ -14,8 +14,10 @@ from werkzeug.test import TestResponse
 
 from connector.core.db import db
 from connector.models.account import Account, MagentoConnection, OutgoingMail
+from connector.models.listing import CategoryAttribute, ListingTemplate, MappingRow
 from connector.models.order import Order, ReconciliationDay, Shipment
 from connector.models.policy import Policy
+from connector.models.product import PolicyImage, Product
 from connector.models.run import JobRun, Pause, Schedule
 from connector.models.trace import ApiCall
 from connector.models.user import ApiToken, User
@@ -72,16 +74,21 @@ def _known() -> dict[str, Any]:
     parcel = db.session.execute(select(Shipment.id, Shipment.order_id).where(Shipment.state == "delivered").limit(1)).first()
     return {
         "account_id": first(Account.id),
+        "attribute_id": first(CategoryAttribute.id),
+        "mapping_id": first(MappingRow.id),
+        "image_id": first(PolicyImage.id),
         "magento_id": first(MagentoConnection.id),
         "mail_id": first(OutgoingMail.id),
         "order_id": parcel.order_id if parcel else first(Order.id),
         "parcel_id": parcel.id if parcel else 1,
         "policy_id": first(Policy.id),
+        "product_id": first(Product.id),
         "pause_id": first(Pause.id),
         "schedule_id": first(Schedule.id),
         "run_id": first(JobRun.id, JobRun.kind == "orders.create"),
         "day_id": first(ReconciliationDay.id),
         "call_id": first(ApiCall.id, ApiCall.order_id.is_not(None)),
+        "template_id": first(ListingTemplate.id),
         "user_id": first(User.id, User.email == "second@example.test"),
         "token_id": first(ApiToken.id),
         "view_id": 1,

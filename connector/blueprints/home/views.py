@@ -66,6 +66,7 @@ def _facts() -> dict[str, object]:
         "causes": groups,
         "carriers": {group.account_id: [one.name for one in known_providers(group.account_id)] for group in groups if group.fix == causes.MAP_CARRIER},
         "figures": figures.last_days(user_zone()),
+        "catalogue": figures.catalogue(),
         "accounts": accounts.listed(),
         "has_store": db.session.query(MagentoConnection.id).first() is not None,
     }

@@ -14,7 +14,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from wtforms import BooleanField, Field, SelectField, StringField, TextAreaField
 
-from connector.domain.policies import KIND_TITLES, ORDER, ORDER_STATUSES, POLICY_MODELS, PolicyBody
+from connector.blueprints.policies.fields import KnownField, KnownListField, known_attributes
+from connector.domain.policies import IMAGE, INVENTORY, KIND_TITLES, ORDER, ORDER_STATUSES, POLICY_MODELS, PRICING, SYNCHRONIZATION, PolicyBody, warning
 from connector.models.policy import Policy
 from connector.services import magento, policies
 from connector.services.accounts import onboarding
@@ -37,7 +38,7 @@ CHOICES = {
     "same": "Same Customer (one for all)",
     "buyer_paid": "What the buyer paid",
     "seller_revenue": "What the seller earns (with TikTok's discounts added)",
-    "off": "Off",
+    "off": "Off: by hand only",
     "enabled": "On for products that are Enabled",
     "disabled": "On for products that are Disabled",
     "any": "On for products of any status",
@@ -50,8 +51,27 @@ CHOICES = {
     **ORDER_STATUSES,
 }
 
-#: How the order policy's form is divided (S0's steps); the others are one section.
+#: How the forms are divided; the order policy's as S0's steps.
 SECTIONS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    INVENTORY: (
+        ("Stock", ("default_quantity", "threshold_buffer")),
+        ("Threshold", ("use_threshold", "threshold_value", "lesser_quantity", "greater_quantity")),
+        ("Sources (MSI)", ("use_msi", "sources")),
+        ("At your own risk", ("default_quantity_for_zero", "may_oversell")),
+    ),
+    PRICING: (
+        ("Base price", ("price_attribute", "use_special_price")),
+        ("Change and conversion", ("change", "change_amount", "conversion_rate")),
+        ("Rounding", ("rounding", "rounding_ending")),
+        ("Guards", ("minimum_price", "cost_attribute", "minimum_margin_percent")),
+    ),
+    IMAGE: (("Pictures", ("main_image_attribute", "gallery_images")), ("When a product has none", ("default_image",))),
+    SYNCHRONIZATION: (
+        ("What is done by itself", ("product_assign", "product_upload", "product_update", "inventory_price_sync")),
+        ("How often", ("assign_every_minutes", "upload_every_minutes", "update_every_minutes", "inventory_price_every_minutes")),
+        ("Which products", ("sync_not_visible", "sync_out_of_stock")),
+        ("Which attributes", ("send_only", "react_only")),
+    ),
     ORDER: (
         (
             "Orders",
@@ -74,7 +94,7 @@ SECTIONS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ("Customer", ("customer_mode", "same_customer_id", "guest_email")),
         ("Invoice and shipment", ("create_invoice", "push_shipments", "carrier_mapping")),
         ("Order status", ("status_mapping",)),
-    )
+    ),
 }
 
 
@@ -88,6 +108,12 @@ class PolicyForm(Form):
     row_models: dict[str, type[BaseModel]]
     rows: dict[str, list[dict[str, str]]]
     row_errors: dict[str, str]
+    picture_refused = ""  #: why an uploaded file was not taken
+
+    def show_refused_picture(self) -> None:
+        """Beside its field; validating the form forgets what was said before."""
+        if self.picture_refused and self.picture_refused not in self["default_image"].errors:
+            self["default_image"].errors = [*self["default_image"].errors, self.picture_refused]
 
     @property
     def sections(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -96,6 +122,10 @@ class PolicyForm(Form):
     def info(self, name: str) -> Any:
         """The model's own words for a field: ``title`` and ``description``."""
         return POLICY_MODELS[self.kind].model_fields[name]
+
+    def warning(self, name: str) -> str:
+        """What a switch risks when it is on."""
+        return warning(self.info(name))
 
     def body(self) -> PolicyBody:
         """The model that was typed. Raises ``PolicyErrors``; rows that were left blank are dropped."""
@@ -109,8 +139,8 @@ class PolicyForm(Form):
             if raw is None and _takes_text(info.annotation):
                 raw = ""
             if _is_text_list(info.annotation):
-                values[name] = [word for word in (raw or "").replace(",", " ").split() if word]
-            elif isinstance(raw, str) and not raw.strip() and not _takes_text(info.annotation):
+                values[name] = raw if isinstance(raw, list) else [word for word in (raw or "").replace(",", " ").split() if word]
+            elif (raw is None or (isinstance(raw, str) and not raw.strip())) and not _takes_text(info.annotation):
                 if not _is_optional(info.annotation) and info.default is not None:
                     continue  # a number that was left blank falls back to the default
                 values[name] = None
@@ -137,7 +167,7 @@ def blank_form(kind: str) -> PolicyForm:
 def filled_form(kind: str, title: str, body: PolicyBody, *, is_default: bool = False) -> PolicyForm:
     """The form that shows a policy."""
     values = {name: _shown(value) for name, value in body}
-    form = _form_class(kind)(formdata=None, data={**values, "title": title, "is_default": is_default})
+    form = _made(kind, formdata=None, data={**values, "title": title, "is_default": is_default})
     dumped = body.model_dump(mode="json")
     form.rows = {name: [{k: str(v) for k, v in row.items()} for row in dumped[name]] + _blank(form, name) for name in form.row_models}
     form.row_errors = {}
@@ -146,7 +176,7 @@ def filled_form(kind: str, title: str, body: PolicyBody, *, is_default: bool = F
 
 def posted_form(kind: str, sent: Mapping[str, str]) -> PolicyForm:
     """The form as it was sent, rows included."""
-    form = _form_class(kind)()
+    form = _made(kind)
     form.row_errors = {}
     form.rows = {}
     for name, model in form.row_models.items():
@@ -176,14 +206,32 @@ def _blank(form: PolicyForm, name: str) -> list[dict[str, str]]:
     return [dict.fromkeys(form.row_models[name].model_fields, "") for _ in range(BLANK_ROWS)]
 
 
+def _made(kind: str, **values: Any) -> PolicyForm:
+    known = {field: choices for field, choices in known_attributes().items() if field in POLICY_MODELS[kind].model_fields}
+    form = _form_class(kind, frozenset(known))(**values)
+    for field, choices in known.items():
+        first = [] if isinstance(form[field], KnownListField) else [("", _BLANK.get(field, "None"))]
+        form[field].choices = [*first, *choices]
+    return form
+
+
+#: What a blank choice of an attribute means.
+_BLANK = {"price_attribute": "price (Magento's price)", "main_image_attribute": ""}
+
+
 @cache
-def _form_class(kind: str) -> type[PolicyForm]:
+def _form_class(kind: str, known: frozenset[str]) -> type[PolicyForm]:
+    """``known``: the fields that are chosen from what is known; the others are typed."""
     model = POLICY_MODELS[kind]
     members: dict[str, Any] = {"kind": kind, "row_models": {}}
     for name, info in model.model_fields.items():
         row_model = _row_model(info.annotation)
         if row_model is not None:
             members["row_models"][name] = row_model
+        elif name in known:
+            members[name] = (KnownListField if _is_text_list(info.annotation) else KnownField)(
+                info.title or name, description=info.description or "", choices=[]
+            )
         else:
             members[name] = _field(info.title or name, info.description or "", info.annotation)
     return type(f"{KIND_TITLES[kind]}PolicyForm", (PolicyForm,), members)

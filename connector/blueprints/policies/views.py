@@ -1,20 +1,21 @@
-"""TikTok policies: the grid, a page for each policy, its versions."""
+"""TikTok policies: the grid, a page for each policy with its preview, its versions, default images."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, abort, render_template, request, url_for
+from flask import Blueprint, Response, abort, make_response, render_template, request, send_file, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from connector.blueprints.policies.forms import DeleteForm, PolicyForm, blank_form, posted_form, show, suggestions
 from connector.core.errors import DomainError
-from connector.domain.policies import KIND_TITLES
+from connector.domain.policies import IMAGE, KIND_TITLES, PolicyBody
 from connector.grids.policies import policies_grid
 from connector.models.policy import Policy
-from connector.services import policies
+from connector.services import policies, policy_images, policy_preview, policy_what_if
 from connector.services.policies import PolicyErrors
+from connector.services.products import thumbnails
 from connector.web.auth import requires
 from connector.web.forms import render_form
 from connector.web.grids import grid_routes
@@ -23,8 +24,18 @@ from connector.web.htmx import go_to, toast
 bp = Blueprint("policies", __name__, url_prefix="/policies")
 grid_routes(bp, policies_grid(DeleteForm), "policies/index.html", context=lambda: {"kinds": KIND_TITLES})
 
+#: A picture of 2 MB with everything beside it, and some that are too large: those come back with their reason instead of an error page.
+MOST_BYTES = 16 * 1024 * 1024
+
 #: Pages that a policy may have been opened from.
 BACK = {"setup": "setup.policies", "": "policies.index"}
+
+
+@bp.url_value_preprocessor
+def _larger_requests(endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Before anything reads the form: a default image may come with it."""
+    if endpoint in ("policies.new", "policies.save"):
+        request.max_content_length = MOST_BYTES
 
 
 @bp.route("/new/<kind>", methods=["GET", "POST"])
@@ -77,15 +88,112 @@ def restore(policy_id: int) -> AnyResponse:
     return go_to(url_for("policies.edit", policy_id=policy_id))
 
 
+@bp.post("/preview/<kind>")
+@requires("policies.read")
+def preview(kind: str) -> str:
+    """The preview alone, for the form as it stands now; half-typed input is told, not refused (product.md 14)."""
+    form, policy_id = _typed(kind)
+    return render_template("policies/_preview.html", preview=_preview(form, policy_id), picture_url=_picture_url)
+
+
+@bp.post("/what-if/<kind>")
+@requires("policies.read")
+def what_if(kind: str) -> str:
+    """What saving would change over the whole catalogue."""
+    form, policy_id = _typed(kind)
+    return render_template("policies/_what_if.html", answer=_what_if(form, policy_id))
+
+
+@bp.get("/gallery")
+@requires("policies.read")
+def gallery() -> str:
+    """Pictures to pick from."""
+    return render_template(
+        "policies/_gallery.html", pictures=policy_images.gallery(request.args.get("gallery_q", "")), search=request.args.get("gallery_q", "")
+    )
+
+
+@bp.get("/pictures/<int:image_id>")
+@requires("policies.read")
+def picture(image_id: int) -> Response:
+    """An uploaded default image; its bytes never change."""
+    found = policy_images.get(image_id)
+    response = make_response(found.content)
+    response.mimetype = found.media_type
+    response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
+    response.headers["Content-Disposition"] = f"inline; filename=policy-picture-{image_id}.{'jpg' if found.media_type == 'image/jpeg' else 'png'}"
+    response.set_etag(found.sha256)
+    return response.make_conditional(request)
+
+
+@bp.get("/pictures/of/<int:product_id>")
+@requires("policies.read")
+def thumbnail(product_id: int) -> Response:
+    """The main picture of a product, small, from Magento."""
+    path = thumbnails.of(product_id)
+    if path is None:
+        abort(404)
+    return send_file(path, mimetype="image/webp", max_age=3600)
+
+
+def _typed(kind: str) -> tuple[PolicyForm, int | None]:
+    if kind not in KIND_TITLES:
+        abort(404)
+    chosen = request.args.get("policy", "")
+    return posted_form(kind, request.form), int(chosen) if chosen.isdigit() else None
+
+
+def _body(form: PolicyForm) -> tuple[PolicyBody | None, list[str]]:
+    """The body that the form describes, or every reason why it describes none."""
+    try:
+        return form.body(), []
+    except PolicyErrors as error:
+        return None, list(error.by_field.values())
+
+
+def _preview(form: PolicyForm, policy_id: int | None) -> dict[str, Any] | None:
+    if not policy_preview.supported(form.kind):
+        return None
+    search = request.values.get("preview_q", "")
+    body, faults = _body(form)
+    shown = policy_preview.preview(form.kind, body, policy_id=policy_id, search=search) if body is not None else None
+    return {"faults": faults, "shown": shown, "search": search, "kind": form.kind}
+
+
+def _what_if(form: PolicyForm, policy_id: int | None) -> dict[str, Any]:
+    body, faults = _body(form)
+    result = policy_what_if.what_if(form.kind, body, policy_id=policy_id) if body is not None and policy_preview.supported(form.kind) else None
+    return {"faults": faults, "result": result}
+
+
+def _picture_url(reference: str) -> str | None:
+    """Where a picture can be looked at: an uploaded one, or the thumbnail of a product that shows it."""
+    if (uploaded := policy_images.described(reference)) is not None:
+        return url_for("policies.picture", image_id=uploaded.id)
+    product_id = policy_images.shows(reference) if reference else None
+    return url_for("policies.thumbnail", product_id=product_id) if product_id is not None else None
+
+
+#: Buttons of the form that save nothing.
+_LOOKING = ("preview", "what_if", "upload", "gallery")
+
+
 def _save(kind: str, policy: Policy | None) -> Any:
     form = posted_form(kind, request.form)
     then = request.form.get("then", "")
+    _take_picture(form)
     if then.startswith("add:"):  # one more row, nothing saved
         name = then.removeprefix("add:")
         if name in form.rows:
             form.rows[name] += [dict.fromkeys(form.rows[name][0], "") for _ in range(3)]
         return _page(form, policy, status=200)
-    if form.validate_on_submit():
+    if then.startswith("pick:") and kind == IMAGE:
+        form["default_image"].data = then.removeprefix("pick:")
+        return _page(form, policy, status=200)
+    if then in _LOOKING:
+        answer = _what_if(form, policy.id if policy else None) if then == "what_if" else None
+        return _page(form, policy, status=422 if form.summary else 200, what_if=answer)
+    if form.validate_on_submit() and not form.picture_refused:
         saved = None
         try:
             saved = _store(kind, policy, form)
@@ -95,7 +203,20 @@ def _save(kind: str, policy: Policy | None) -> Any:
             form.refuse(error)
         if saved is not None:
             return _after(saved, then)
+    form.show_refused_picture()
     return _page(form, policy)
+
+
+def _take_picture(form: PolicyForm) -> None:
+    """An uploaded file is kept at once, whatever becomes of the rest: a browser does not send it a second time."""
+    file = request.files.get("image_file")
+    if form.kind != IMAGE or file is None or not file.filename:
+        return
+    try:
+        form["default_image"].data = policy_images.reference(policy_images.store(file.read(), file.filename, actor=current_user.email))
+    except DomainError as error:
+        form.picture_refused = str(error)
+        form.show_refused_picture()
 
 
 def _store(kind: str, policy: Policy | None, form: PolicyForm) -> Policy:
@@ -129,8 +250,9 @@ def _after(policy: Policy, then: str) -> AnyResponse:
     return go_to(url_for("policies.edit", policy_id=policy.id, back=back or None))
 
 
-def _page(form: PolicyForm, policy: Policy | None, *, status: int | None = None) -> Response:
+def _page(form: PolicyForm, policy: Policy | None, *, status: int | None = None, what_if: dict[str, Any] | None = None) -> Response:
     back = request.values.get("back", "")
+    policy_id = policy.id if policy else None
     response = render_form(
         "policies/edit.html",
         form=form,
@@ -141,6 +263,12 @@ def _page(form: PolicyForm, policy: Policy | None, *, status: int | None = None)
         back=back if back in BACK else "",
         back_url=url_for(BACK.get(back, "policies.index")),
         used_by=policies.used_by(policy.id) if policy else [],
+        preview=_preview(form, policy_id),
+        answer=what_if,
+        picture_url=_picture_url,
+        uploaded=policy_images.described(form["default_image"].data or "") if form.kind == IMAGE else None,
+        pictures=policy_images.gallery(request.form.get("gallery_q", "")) if request.form.get("then") == "gallery" else None,
+        gallery_q=request.form.get("gallery_q", ""),
     )
     if status is not None:
         response.status_code = status

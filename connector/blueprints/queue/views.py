@@ -11,10 +11,12 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import SelectField, StringField
 from wtforms.validators import Length
 
+from connector.blueprints.queue.cells import QUEUE_CELLS, product_url
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.grids.activity import ACTIVITY, ITEMS, account_choices
+from connector.grids.queue_products import queue_products_grid
 from connector.models.run import Heartbeat, JobRun, Pause, Schedule
 from connector.services import events, runs, schedules
 from connector.services.kinds import KINDS
@@ -30,6 +32,10 @@ def _pauses() -> list[Pause]:
 
 
 grid_routes(bp, ACTIVITY, "queue/index.html", context=lambda: {"pauses": _pauses(), "kinds": KINDS, "accounts": account_choices()})
+
+
+QUEUE_PRODUCTS = queue_products_grid(product_url)
+grid_routes(bp, QUEUE_PRODUCTS, "queue/products.html", rule="/products", name="products", cells=QUEUE_CELLS)
 
 
 def _run() -> JobRun:

@@ -65,8 +65,9 @@ class CatalogApi(Caller):
         """The simple products of a configurable; [] for any other type."""
         return self._get("children", f"configurable-products/{segment(sku)}/children", read=rows)
 
-    def attributes(self, criteria: SearchCriteria | None = None) -> SearchResult:
-        return self._search("attributes", "products/attributes", criteria or SearchCriteria().page(1))
+    def attributes(self, criteria: SearchCriteria | None = None, *, store: str | None = None) -> SearchResult:
+        """Metadata with the options inline, labelled as that store has them."""
+        return self._search("attributes", "products/attributes", criteria or SearchCriteria().page(1), store=store)
 
     def attribute(self, code: str) -> Row:
         return self._get("attribute", f"products/attributes/{segment(code)}", read=dict)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from connector.clients.magento.carts import CartsApi
+from connector.clients.magento.media import MediaApi
 from connector.clients.magento.probe import ProbeApi
 
 
-class MagentoClient(ProbeApi, CartsApi):
+class MagentoClient(ProbeApi, CartsApi, MediaApi):
     """One method an endpoint. Cheap to make; threads may share it.
 
     `auth` is `OAuth1` (recommended, works everywhere) or `Bearer`. `signing_base_url` is what Magento believes it is reached by, when a

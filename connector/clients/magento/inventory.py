@@ -39,13 +39,18 @@ class InventoryApi(Caller):
         """Errors: `NotFound` when no stock is linked."""
         return self._get("stock_for_website", f"inventory/stock-resolver/website/{segment(website_code)}", read=dict)
 
-    def source_items(self, skus: Sequence[str]) -> list[Row]:
-        """{sku, source_code, quantity, status}: physical quantities, reservations not counted."""
-        return [
-            item
-            for group in chunks(skus)
-            for item in self._all("source_items", "inventory/source-items", sku_criteria(group).order_by("sku").order_by("source_code"))
-        ]
+    def source_items(self, skus: Sequence[str], *, sources: Sequence[str] = (), page_size: int = PAGE_SIZE) -> list[Row]:
+        """{sku, source_code, quantity, status}: physical quantities, reservations not counted.
+
+        `sources` leaves out the others; a `page_size` of 100 for each of them saves calls.
+        """
+        found: list[Row] = []
+        for group in chunks(skus):
+            criteria = sku_criteria(group).order_by("sku").order_by("source_code")
+            if sources:
+                criteria = criteria.where("source_code", "in", sources)
+            found += self._all("source_items", "inventory/source-items", criteria, page_size=page_size)
+        return found
 
     def save_source_items(self, items: Sequence[Mapping[str, Any]]) -> None:
         """Absolute quantities: {sku, source_code, quantity, status}; all or nothing, at most 100. Magento accepts unknown SKUs here.
@@ -76,6 +81,20 @@ class InventoryApi(Caller):
                 number += 1
         return found
 
+    def salable_by_id(self, entity_ids: Sequence[int], *, website_code: str) -> list[Salable]:
+        """The same by product id, a call for 100 of them: ids fit a URL whatever the SKUs look like."""
+        path = f"inventory/export-stock-salable-qty/website/{segment(website_code)}"
+        found: list[Salable] = []
+        ids, size = list(entity_ids), PAGE_SIZE
+        while ids:
+            group, ids = ids[:size], ids[size:]
+            result = self._search("salable_quantities", path, SearchCriteria().where("entity_id", "in", group).page(1, len(group)))
+            if result.page_size and result.page_size < len(group):  # the store allows less: again, in smaller groups
+                ids, size = [*group, *ids], result.page_size
+            else:
+                found += [_salable(item) for item in result.items]
+        return found
+
     def salable_quantity(self, sku: str, stock_id: int | str) -> Decimal:
         """One SKU in one stock, negative with backorders. Errors: `NotFound` for an unknown SKU, `Rejected` for composite types."""
         path = f"inventory/get-product-salable-quantity/{segment(sku)}/{segment(stock_id)}"
@@ -100,12 +119,12 @@ class InventoryApi(Caller):
         body = {"inventoryRequest": {"stockId": int(stock_id), "items": wanted}, "algorithmCode": algorithm}
         return self._write("source_selection", "POST", "inventory/source-selection-algorithm-result", body, read=dict, safe=True)
 
-    def _all(self, operation: str, path: str, criteria: SearchCriteria) -> list[Row]:
+    def _all(self, operation: str, path: str, criteria: SearchCriteria, *, page_size: int = PAGE_SIZE) -> list[Row]:
         def fetch(page: SearchCriteria) -> SearchResult:
             return self._search(operation, path, page)
 
         found: list[Row] = []
-        for page in pages(fetch, criteria):
+        for page in pages(fetch, criteria, page_size=page_size):
             found += page
         return found
 

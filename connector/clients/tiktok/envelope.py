@@ -54,7 +54,9 @@ def read_data(answer: Answer, trace: dict[str, str], *, operation: str, safe: bo
     if code == 0 and answer.status < 400:
         return envelope.get("data") or {}
     meaning = classify(code, message, status=answer.status, paged=paged)
-    raise _error(meaning, message, operation=operation, answer=answer, safe=safe, code=code, request_id=request_id)
+    refusal = _error(meaning, message, operation=operation, answer=answer, safe=safe, code=code, request_id=request_id)
+    refusal.parameters = _causes(envelope.get("data"))
+    raise refusal
 
 
 def read_batch(data: Mapping[str, Any], id_key: str) -> BatchResult:
@@ -70,6 +72,13 @@ def read_batch(data: Mapping[str, Any], id_key: str) -> BatchResult:
         else:
             unnamed.append(error)
     return BatchResult(errors, data, tuple(unnamed))
+
+
+def _causes(data: Any) -> tuple[tuple[str, str], ...]:
+    """(code, message) of everything that a refusal names as its cause (TTS §3.1, §3.4 12052990)."""
+    rows = data.get("errors") if isinstance(data, Mapping) else None
+    extra = [each for row in rows or () for each in (row.get("detail") or {}).get("extra_errors") or ()]
+    return tuple((str(each.get("code", "")), str(each.get("message", ""))) for each in extra)
 
 
 def _envelope(answer: Answer) -> dict[str, Any] | None:

@@ -80,6 +80,7 @@ def upgrade():
     )
     with op.batch_alter_table('product', schema=None) as batch_op:
         batch_op.create_index('ix_product_gone', ['gone_at'], unique=False, sqlite_where=sa.text('gone_at IS NOT NULL'), postgresql_where=sa.text('gone_at IS NOT NULL'))
+        batch_op.create_index('ix_product_listed', ['magento_id', 'entity_id', 'is_child', 'visibility', 'id'], unique=False)
         batch_op.create_index('ix_product_name', ['name', 'id'], unique=False)
         batch_op.create_index('ix_product_price', ['price', 'id'], unique=False)
         batch_op.create_index('ix_product_quantity', ['quantity', 'id'], unique=False)
@@ -235,6 +236,7 @@ def upgrade():
     sa.Column('product_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('template_id', sa.Integer(), nullable=True),
     sa.Column('assigned_by', sa.String(length=20), nullable=False),
+    sa.Column('unmatched_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('validation', sa.String(length=20), nullable=False),
     sa.Column('problems', sa.Text(), nullable=False),
     sa.Column('validated_at', sa.DateTime(timezone=True), nullable=True),
@@ -261,6 +263,7 @@ def upgrade():
     sa.Column('failure_message', sa.Text(), nullable=False),
     sa.Column('failure_remedy', sa.Text(), nullable=False),
     sa.Column('failed_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failed_hash', sa.String(length=64), nullable=False),
     sa.Column('retry_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('busy_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
@@ -275,11 +278,12 @@ def upgrade():
     with op.batch_alter_table('listing', schema=None) as batch_op:
         batch_op.create_index('ix_listing_account_state', ['account_id', 'marketplace_state', 'id'], unique=False)
         batch_op.create_index('ix_listing_due', ['due_at'], unique=False, sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))
-        batch_op.create_index('ix_listing_failure', ['failure_code', 'id'], unique=False, sqlite_where=sa.text('failure_code IS NOT NULL'), postgresql_where=sa.text('failure_code IS NOT NULL'))
+        batch_op.create_index('ix_listing_failure', ['account_id', 'failure_code', 'id'], unique=False, sqlite_where=sa.text('failure_code IS NOT NULL'), postgresql_where=sa.text('failure_code IS NOT NULL'))
         batch_op.create_index('ix_listing_product', ['product_id'], unique=False)
         batch_op.create_index('ix_listing_state', ['marketplace_state', 'id'], unique=False)
         batch_op.create_index('ix_listing_template', ['template_id', 'id'], unique=False)
-        batch_op.create_index('ix_listing_validation', ['validation', 'id'], unique=False)
+        batch_op.create_index('ix_listing_template_state', ['template_id', 'marketplace_state'], unique=False)
+        batch_op.create_index('ix_listing_validation', ['account_id', 'validation', 'id'], unique=False)
 
     op.create_table('listing_sku',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -290,6 +294,7 @@ def upgrade():
     sa.Column('seller_sku', sa.String(length=128), nullable=False),
     sa.Column('seller_sku_key', sa.String(length=128), nullable=False),
     sa.Column('tiktok_sku_id', sa.String(length=40), nullable=False),
+    sa.Column('identifier', sa.String(length=40), nullable=False),
     sa.Column('wanted_price', sa.BigInteger(), nullable=True),
     sa.Column('currency', sa.String(length=3), nullable=False),
     sa.Column('price_block', sa.Text(), nullable=False),
@@ -301,6 +306,7 @@ def upgrade():
     sa.Column('price_retry_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('wanted_quantity', sa.Integer(), nullable=True),
     sa.Column('wanted_warehouses', sa.Text(), nullable=False),
+    sa.Column('stock_terms', sa.Text(), nullable=False),
     sa.Column('live_quantity', sa.Integer(), nullable=True),
     sa.Column('live_warehouses', sa.Text(), nullable=False),
     sa.Column('live_committed', sa.Integer(), nullable=False),
@@ -320,10 +326,13 @@ def upgrade():
     )
     with op.batch_alter_table('listing_sku', schema=None) as batch_op:
         batch_op.create_index('ix_listing_sku_listing', ['listing_id', 'position'], unique=False)
+        batch_op.create_index('ix_listing_sku_price_blocked', ['account_id', 'listing_id'], unique=False, sqlite_where=sa.text("price_block != ''"), postgresql_where=sa.text("price_block != ''"))
+        batch_op.create_index('ix_listing_sku_unread', ['account_id', 'listing_id'], unique=False, sqlite_where=sa.text("wanted_quantity IS NULL AND tiktok_sku_id != ''"), postgresql_where=sa.text("wanted_quantity IS NULL AND tiktok_sku_id != ''"))
         batch_op.create_index('ix_listing_sku_price_due', ['account_id', 'price_due'], unique=False, sqlite_where=sa.text('price_due IS 1'), postgresql_where=sa.text('price_due IS true'))
         batch_op.create_index('ix_listing_sku_product', ['product_id'], unique=False)
         batch_op.create_index('ix_listing_sku_stock_due', ['account_id', 'stock_due'], unique=False, sqlite_where=sa.text('stock_due IS 1'), postgresql_where=sa.text('stock_due IS true'))
         batch_op.create_index('ix_listing_sku_tiktok', ['account_id', 'tiktok_sku_id'], unique=False)
+        batch_op.create_index('ix_listing_sku_identifier', ['account_id', 'identifier'], unique=False, sqlite_where=sa.text("identifier <> ''"), postgresql_where=sa.text("identifier <> ''"))
 
     op.create_table('template_mapping',
     sa.Column('template_id', sa.Integer(), nullable=False),
@@ -378,13 +387,26 @@ def upgrade():
     with op.batch_alter_table('job_item', schema=None) as batch_op:
         batch_op.add_column(sa.Column('stage', sa.String(length=60), nullable=False, server_default=''))
         batch_op.add_column(sa.Column('retry_at', sa.DateTime(timezone=True), nullable=True))
+        batch_op.create_index('ix_job_item_state', ['state', 'id'], unique=False)
+        batch_op.create_index('ix_job_item_ref', ['ref', 'id'], unique=False)
+
+    with op.batch_alter_table('reservation', schema=None) as batch_op:
+        batch_op.create_index('ix_reservation_released', ['released_at'], unique=False, sqlite_where=sa.text('released_at IS NOT NULL'), postgresql_where=sa.text('released_at IS NOT NULL'))
+
+    op.add_column('account', sa.Column('products_cursor_at', sa.DateTime(timezone=True), nullable=True))
 
     # ### end Alembic commands ###
 
 
 def downgrade():
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_column('account', 'products_cursor_at')  # in place: making the table anew would cascade through everything that hangs on it
+    with op.batch_alter_table('reservation', schema=None) as batch_op:
+        batch_op.drop_index('ix_reservation_released', sqlite_where=sa.text('released_at IS NOT NULL'), postgresql_where=sa.text('released_at IS NOT NULL'))
+
     with op.batch_alter_table('job_item', schema=None) as batch_op:
+        batch_op.drop_index('ix_job_item_ref')
+        batch_op.drop_index('ix_job_item_state')
         batch_op.drop_column('retry_at')
         batch_op.drop_column('stage')
 
@@ -405,12 +427,15 @@ def downgrade():
         batch_op.drop_index('ix_listing_sku_tiktok')
         batch_op.drop_index('ix_listing_sku_stock_due', sqlite_where=sa.text('stock_due IS 1'), postgresql_where=sa.text('stock_due IS true'))
         batch_op.drop_index('ix_listing_sku_product')
+        batch_op.drop_index('ix_listing_sku_unread', sqlite_where=sa.text("wanted_quantity IS NULL AND tiktok_sku_id != ''"), postgresql_where=sa.text("wanted_quantity IS NULL AND tiktok_sku_id != ''"))
+        batch_op.drop_index('ix_listing_sku_price_blocked', sqlite_where=sa.text("price_block != ''"), postgresql_where=sa.text("price_block != ''"))
         batch_op.drop_index('ix_listing_sku_price_due', sqlite_where=sa.text('price_due IS 1'), postgresql_where=sa.text('price_due IS true'))
         batch_op.drop_index('ix_listing_sku_listing')
 
     op.drop_table('listing_sku')
     with op.batch_alter_table('listing', schema=None) as batch_op:
         batch_op.drop_index('ix_listing_validation')
+        batch_op.drop_index('ix_listing_template_state')
         batch_op.drop_index('ix_listing_template')
         batch_op.drop_index('ix_listing_state')
         batch_op.drop_index('ix_listing_product')
@@ -445,6 +470,7 @@ def downgrade():
         batch_op.drop_index('ix_product_quantity')
         batch_op.drop_index('ix_product_price')
         batch_op.drop_index('ix_product_name')
+        batch_op.drop_index('ix_product_listed')
         batch_op.drop_index('ix_product_gone', sqlite_where=sa.text('gone_at IS NOT NULL'), postgresql_where=sa.text('gone_at IS NOT NULL'))
 
     op.drop_table('product')

@@ -16,6 +16,7 @@ from connector.models.account import PRODUCTION, SANDBOX, Account, MagentoConnec
 from connector.models.policy import Policy
 from connector.models.run import Schedule
 from connector.services import events, policies, runs
+from connector.services.products import automation
 
 #: Markets of TikTok Shop by the two letters that TikTok uses (GB, not UK).
 COUNTRIES: dict[str, str] = {
@@ -44,8 +45,13 @@ ACCOUNT_SCHEDULES = {
     "shipments.push": 60,
     "orders.follow": 120,
     "cancellations.import": 300,
+    "products.sync_status": 300,
     "reconcile": 86_400,
     "accounts.check_webhooks": 86_400,
+    "products.import": 900,  # what changed; once a day everything
+    "products.import_stock": 300,
+    "products.validate": 120,  # what has changed since it was checked
+    "products.evaluate": 15,
 }
 INSTALLATION_SCHEDULES = {"accounts.refresh_tokens": 3600, "housekeeping": 86_400}
 _FIRST_DAILY = timedelta(hours=1)
@@ -101,8 +107,8 @@ def create(choice: Choice, *, actor: str) -> Account:
 
 
 def update(account_id: int, choice: Choice, *, actor: str) -> Account:
-    """Change everything but country and environment (A014, contradiction 23)."""
-    with unit_of_work():
+    """Change everything but country and environment (A014, contradiction 23). The schedules follow the synchronization policy."""
+    with unit_of_work(), automation.following():
         account = get(account_id)
         for name, label in (("country", "Country"), ("environment", "Environment")):
             if getattr(choice, name) != getattr(account, name):
@@ -156,7 +162,10 @@ def set_active(account_id: int, active: bool, *, actor: str) -> Account:
 
 
 def ensure_schedules(account: Account | None = None) -> None:
-    """The schedule rows of the installation and of an account; existing ones keep their interval and switch. Safe to repeat."""
+    """The schedule rows of the installation and of an account; existing ones keep their interval and switch. Safe to repeat.
+
+    The account's synchronization policy decides about the rows of ``automation.SWITCHES``.
+    """
     session = db.session
     wanted = [(kind, None, seconds) for kind, seconds in INSTALLATION_SCHEDULES.items()]
     if account is not None:
@@ -169,6 +178,15 @@ def ensure_schedules(account: Account | None = None) -> None:
                 first = now + (_FIRST_DAILY if seconds >= 86_400 else timedelta())
                 session.add(Schedule(kind=kind, account_id=account_id, interval_seconds=seconds, next_due_at=first))
         session.flush()
+        if account is not None:
+            automation.ensure(account)
+
+
+def ensure_all_schedules() -> None:
+    """The rows of every account: an upgrade brings new kinds of scheduled work."""
+    ensure_schedules()
+    for account in listed():
+        ensure_schedules(account)
 
 
 def store_views(magento_id: int | None) -> list[tuple[str, str]]:

@@ -18,13 +18,18 @@ from connector.models.account import SANDBOX, Account, ShopReference
 from connector.services import connections, events, policies, settings
 from connector.services.accounts.editing import ensure_schedules, get
 
-#: The happenings that the order desk wants to hear of (TTS §5.8.2).
+#: The happenings that the order desk and the catalogue desk want to hear of (TTS §5.8.2). SKU status changes (type 50) can be chosen in Partner Center only.
 WEBHOOK_EVENTS = (
     "ORDER_STATUS_CHANGE",
     "RECIPIENT_ADDRESS_UPDATE",
     "PACKAGE_UPDATE",
     "CANCELLATION_STATUS_CHANGE",
     "RETURN_STATUS_CHANGE",
+    "PRODUCT_STATUS_CHANGE",
+    "PRODUCT_INFORMATION_CHANGE",
+    "PRODUCT_CREATION",
+    "PRODUCT_CATEGORY_CHANGE",
+    "PRODUCT_AUDIT_STATUS_CHANGE",
     "SELLER_DEAUTHORIZATION",
     "UPCOMING_AUTHORIZATION_EXPIRATION",
 )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from connector.clients import errors as api
 from connector.clients.tiktok import TikTokClient
@@ -19,14 +19,16 @@ from connector.core.errors import DomainError
 from connector.domain.rejection import OUT_OF_STOCK, REASONS, Eligibility, read_eligibility, reason_name
 from connector.domain.shipping import LINE_CANCEL_MARKETS, Check
 from connector.models.account import Account
+from connector.models.listing import ListingSku
 from connector.models.order import CREATED, Order, OrderLine, OutgoingAction, Shipment
 from connector.services import connections, events, runs
 from connector.services.orders import actions, intake, parcels, state, undo
 from connector.services.orders.push import market_of, read_order
+from connector.services.products import due
 
 ACTION = "reject"
 REJECTABLE = ("UNPAID", "ON_HOLD", "AWAITING_SHIPMENT", "PARTIALLY_SHIPPING", "AWAITING_COLLECTION")
-#: Waits for the listings side: the stock of these SKUs must be pushed again (TTS §5.6.10, side effect of an out-of-stock reason).
+#: The event that tells why the stock of these SKUs is pushed again (TTS §5.6.10, side effect of an out-of-stock reason).
 PUSH_STOCK = "stock.push_again"
 
 
@@ -208,7 +210,7 @@ def _finish(order_id: int, payload: Mapping[str, Any], reason: str) -> str:
 
 
 def _ask_for_stock(order: Order, line_ids: list[str]) -> None:
-    """TikTok sets the listing's stock to 0 after an out-of-stock reason; an event per SKU tells the listings side to push the true figure."""
+    """TikTok sets the stock of the whole listing to 0 after an out-of-stock reason (TTS §5.6.10): its listings are evaluated and pushed again."""
     query = select(OrderLine.seller_sku, OrderLine.magento_sku, OrderLine.line_id).where(OrderLine.order_id == order.id)
     skus = {seller: magento or seller for seller, magento, line_id in db.session.execute(query) if not line_ids or line_id in line_ids}
     for seller_sku, magento_sku in skus.items():
@@ -216,6 +218,16 @@ def _ask_for_stock(order: Order, line_ids: list[str]) -> None:
             PUSH_STOCK, "sku", seller_sku, f"TikTok may have set the stock of {seller_sku} to 0; it must be pushed again.",
             account_id=order.account_id, after={"magento_sku": magento_sku, "order": order.number},
         )  # fmt: skip
+    due.mark(reason=f"Order {order.number} was rejected as out of stock", content=False, skus=skus, account_id=order.account_id)
+    _forget_live_stock(order.account_id, list(skus))
+
+
+def _forget_live_stock(account_id: int, seller_skus: list[str]) -> None:
+    """What TikTok offers of these listings is not known any more, so that the evaluation finds a difference."""
+    keys = [sku.casefold() for sku in seller_skus]
+    listings = select(ListingSku.listing_id).where(ListingSku.account_id == account_id, ListingSku.seller_sku_key.in_(keys))
+    statement = update(ListingSku).where(ListingSku.listing_id.in_(listings), ListingSku.tiktok_sku_id != "").values(live_quantity=None, live_warehouses={})
+    db.session.execute(statement.execution_options(synchronize_session=False))
 
 
 def _ours(order_id: int) -> bool:

@@ -16,6 +16,10 @@ from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.domain import tiktok_order as tiktok
 from connector.models.order import CREATED, CREATING, READY, Reservation, SkuMapping
+from connector.services.products import due
+
+#: Why a reservation ended: Magento knows the order.
+CREATED_THERE = "created"
 
 
 def reserves(status: str, state: str, fulfillment_type: str = "") -> bool:
@@ -30,7 +34,7 @@ def reserves(status: str, state: str, fulfillment_type: str = "") -> bool:
 
 
 def keep(session: Session, account_id: int, wanted: Mapping[int, Mapping[str, int]], fresh: set[int], reason: Mapping[int, str]) -> None:
-    """Make the open reservations of these orders what they should be, inside the caller's transaction.
+    """Make the open reservations of these orders what they should be, inside the caller's transaction; listings that sell what changed become due.
 
     ``wanted``: order id -> seller SKU -> units (empty: release everything, for ``reason[order id]``). ``fresh`` ids have none yet. SKUs that a person
     mapped are reserved under their Magento SKU.
@@ -43,10 +47,13 @@ def keep(session: Session, account_id: int, wanted: Mapping[int, Mapping[str, in
         for sku, quantity in units.items():
             totals[names.get(sku, sku)] += quantity
         rows += [_row(order_id, account_id, sku, quantity, now) for sku, quantity in totals.items()]
-    kept = {(row["order_id"], row["sku"]) for row in rows}
-    _release_others(session, [order_id for order_id in wanted if order_id not in fresh], kept, reason, now)
+    held = _held(session, [order_id for order_id in wanted if order_id not in fresh])
+    changed = {row["sku"] for row in rows if held.get((row["order_id"], row["sku"]), (0, None))[1] != row["quantity"]}
+    changed |= _release_others(session, held, {(row["order_id"], row["sku"]) for row in rows}, reason, now)
     if rows:
         session.execute(_upsert(postgresql if session.get_bind().dialect.name == "postgresql" else sqlite), rows)
+    if changed:
+        due.mark(reason="TikTok orders", content=False, skus=changed)
 
 
 @cache
@@ -60,12 +67,14 @@ def _upsert(dialect: Any) -> Any:
 def release(order_id: int, reason: str) -> int:
     """Give back everything an order holds (``created``: Magento counts it from now on; ``cancelled``). The number of SKUs released."""
     with unit_of_work() as session:
-        return session.execute(
-            update(Reservation)
-            .where(Reservation.order_id == order_id, Reservation.released_at.is_(None))
-            .values(released_at=utcnow(), release_reason=reason)
-            .execution_options(synchronize_session=False)
-        ).rowcount
+        open_ones = (Reservation.order_id == order_id, Reservation.released_at.is_(None))
+        skus = session.scalars(select(Reservation.sku).where(*open_ones)).all()
+        if not skus:
+            return 0
+        released = update(Reservation).where(*open_ones).values(released_at=utcnow(), release_reason=reason).execution_options(synchronize_session=False)
+        count: int = session.execute(released).rowcount  # type: ignore[attr-defined]
+        due.mark(reason="Order created in Magento" if reason == CREATED_THERE else "TikTok orders", content=False, skus=skus)
+        return count
 
 
 def open_units(skus: list[str] | None = None) -> dict[str, int]:
@@ -74,6 +83,25 @@ def open_units(skus: list[str] | None = None) -> dict[str, int]:
     if skus is not None:
         query = query.where(Reservation.sku.in_(skus))
     return {sku: int(total) for sku, total in db.session.execute(query)}
+
+
+def held(session: Session) -> dict[tuple[int, str], int]:
+    """Units that orders hold now, by (account id, SKU without case)."""
+    found: Counter[tuple[int, str]] = Counter()
+    query = select(Reservation.account_id, Reservation.sku, func.sum(Reservation.quantity)).where(Reservation.released_at.is_(None))
+    for account_id, sku, quantity in session.execute(query.group_by(Reservation.account_id, Reservation.sku)):
+        found[account_id, sku.casefold()] += int(quantity)
+    return found
+
+
+def handed_over(session: Session, since: datetime) -> list[tuple[int, str, int, datetime]]:
+    """(account id, SKU without case, units, when) of orders that were created in Magento after ``since``.
+
+    Magento took their units off after that instant, so a stock figure that was read before it still contains them.
+    """
+    query = select(Reservation.account_id, Reservation.sku, Reservation.quantity, Reservation.released_at)
+    query = query.where(Reservation.released_at > since, Reservation.release_reason == CREATED_THERE)
+    return [(account_id, sku.casefold(), int(quantity), at) for account_id, sku, quantity, at in session.execute(query)]
 
 
 def _row(order_id: int, account_id: int, sku: str, quantity: int, now: datetime) -> dict[str, Any]:
@@ -95,17 +123,27 @@ def _mapped(session: Session, account_id: int, skus: set[str]) -> dict[str, str]
     return {row.seller_sku: row.magento_sku for row in rows}
 
 
-def _release_others(session: Session, order_ids: list[int], kept: set[tuple[int, str]], reason: Mapping[int, str], now: datetime) -> None:
+def _held(session: Session, order_ids: list[int]) -> dict[tuple[int, str], tuple[int, int]]:
+    """(order id, SKU) -> (reservation id, units) of what these orders hold now."""
     if not order_ids:
-        return
-    held = session.execute(
-        select(Reservation.id, Reservation.order_id, Reservation.sku).where(Reservation.order_id.in_(order_ids), Reservation.released_at.is_(None))
-    ).all()
-    for row in held:
-        if (row.order_id, row.sku) not in kept:
+        return {}
+    query = select(Reservation.id, Reservation.order_id, Reservation.sku, Reservation.quantity)
+    rows = session.execute(query.where(Reservation.order_id.in_(order_ids), Reservation.released_at.is_(None)))
+    return {(row.order_id, row.sku): (row.id, row.quantity) for row in rows}
+
+
+def _release_others(
+    session: Session, held: Mapping[tuple[int, str], tuple[int, int]], kept: set[tuple[int, str]], reason: Mapping[int, str], now: datetime
+) -> set[str]:
+    """Release what is held and not kept; the SKUs."""
+    released = set()
+    for (order_id, sku), (reservation_id, _) in held.items():
+        if (order_id, sku) not in kept:
             session.execute(
                 update(Reservation)
-                .where(Reservation.id == row.id)
-                .values(released_at=now, release_reason=reason.get(row.order_id, "changed"))
+                .where(Reservation.id == reservation_id)
+                .values(released_at=now, release_reason=reason.get(order_id, "changed"))
                 .execution_options(synchronize_session=False)
             )
+            released.add(sku)
+    return released

@@ -5,10 +5,7 @@ Made for what people have: Excel's semicolons and ``sep=`` line, tabs, a byte or
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
@@ -17,10 +14,10 @@ from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain import shipping
 from connector.models.order import Order
-from connector.services import runs
+from connector.services import csv_lines, runs
 from connector.services.orders import ship
 
-MAX_BYTES = 2 * 1024 * 1024
+MAX_BYTES = csv_lines.MAX_BYTES
 MAX_LINES = 20_000
 COLUMNS = ("order number", "carrier", "tracking number", "sku", "quantity")
 _REQUIRED = COLUMNS[:3]
@@ -67,7 +64,7 @@ def read(data: bytes, *, account_id: int | None = None) -> ShipFile:
 
     Raises ``DomainError`` (field ``file``) when it is too large, no text, or of another shape; then no line is read.
     """
-    rows = _rows(_text(data))
+    rows = iter(csv_lines.rows_of(csv_lines.text_of(data)))
     header = next(rows, None)
     if header is None:
         raise _shape("The file is empty.")
@@ -114,57 +111,17 @@ def _quantities(lines: list[Line]) -> dict[str, int]:
     return units
 
 
-def _text(data: bytes) -> str:
-    if len(data) > MAX_BYTES:
-        size = len(data) / 1024 / 1024
-        raise DomainError("csv.too_large", f"The file has {size:.1f} MB; at most 2 MB are read.", "Split it into several files.", field="file")
-    if data[:4] == b"PK\x03\x04" or data[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
-        raise _shape("This is an Excel workbook, not a CSV file.", "In Excel choose Save As, CSV UTF-8, and upload that file.")
-    encodings = ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252")
-    for encoding in encodings:
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\x00" not in text:
-            return text
-    raise _shape("The file is not text.", "Save it as CSV UTF-8 and upload that file.")
-
-
-def _rows(text: str) -> Iterable[tuple[int, list[str]]]:
-    """(line number, cells); the delimiter is the one that the heading holds most of, or what Excel's ``sep=`` line says."""
-    lines = text.splitlines()
-    skip = 0
-    while skip < len(lines) and not lines[skip].strip():
-        skip += 1
-    delimiter = None
-    if skip < len(lines) and (named := re.fullmatch(r'"?sep=(.)"?', lines[skip].strip(), re.IGNORECASE)):
-        delimiter, skip = named[1], skip + 1
-    heading = lines[skip] if skip < len(lines) else ""
-    delimiter = delimiter or max(",;\t|", key=heading.count)
-    try:
-        reader = csv.reader(io.StringIO("\n".join(lines[skip:])), delimiter=delimiter)
-        yield from ((skip + reader.line_num, row) for row in reader)
-    except csv.Error as error:
-        raise _shape(f"The file cannot be read as CSV: {error}.") from error
-
-
 def _places(header: list[str]) -> dict[str, int]:
-    plain = [re.sub(r"[^a-z]", "", cell.casefold()) for cell in header]
-    places = {column: next((index for index, name in enumerate(plain) if name in names), -1) for column, names in _NAMES.items()}
+    places = csv_lines.places_of(header, _NAMES)
     lacking = [column for column in _REQUIRED if places[column] < 0]
     if lacking:
-        found = ", ".join(cell.strip() for cell in header if cell.strip())[:200] or "nothing"
-        raise _shape(f"The file has no column for {', '.join(lacking)}. Its first line holds: {found}.")
+        raise _shape(f"The file has no column for {', '.join(lacking)}. Its first line holds: {csv_lines.heading_words(header)}.")
     return places
 
 
 def _line(number: int, row: list[str], places: dict[str, int]) -> Line:
     def cell(column: str) -> str:
-        place = places[column]
-        text = row[place].strip() if 0 <= place < len(row) else ""
-        quoted = re.fullmatch(r'="?(.*?)"?', text)  # ="5764..." keeps Excel from rounding
-        return (quoted[1] if quoted else text).lstrip("'").strip()
+        return csv_lines.cell_of(row, places[column])
 
     line = Line(number, cell("order number"), cell("carrier"), shipping.clean_tracking(cell("tracking number")), cell("sku"))
     line.problem = _problem(line, cell("quantity"))
@@ -174,7 +131,7 @@ def _line(number: int, row: list[str], places: dict[str, int]) -> Line:
 def _problem(line: Line, quantity: str) -> str:
     if not line.order_number:
         return "The order number is empty."
-    if re.fullmatch(r"\d([.,]\d+)?[eE]\+?\d+", line.order_number):
+    if csv_lines.rounded_by_excel(line.order_number):
         return f"Excel has rounded the order number to {line.order_number}: format the column as text before you save."
     if problem := shipping.tracking_problem(line.tracking):
         return problem
@@ -217,4 +174,4 @@ def _find_orders(lines: list[Line], account_id: int | None) -> None:
 
 def _shape(message: str, remedy: str = "") -> DomainError:
     columns = "order number, carrier, tracking number, and for partial parcels sku and quantity"
-    return DomainError("csv.shape", message, remedy or f"The first line must name the columns: {columns}.", field="file")
+    return csv_lines.bad_shape(message, remedy or f"The first line must name the columns: {columns}.")
