@@ -1,6 +1,7 @@
-"""The main job, unattended, on the practice shop: connect, import orders, create them in Magento, ship them, and say what happened.
+"""The main job, unattended, on the practice shop: connect, list a hundred products, import orders, create them in Magento, ship them, and say what
+happened.
 
-What is reported about orders is asked of the practice marketplace and the practice store, not of the connector's own tables.
+What is reported about listings and orders is asked of the practice marketplace and the practice store, not of the connector's own tables.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections import Counter
 from typing import Any
 
+from bench import listing
 from bench.house import House
 
 TRACKING = "GB{:09d}XY"
@@ -29,7 +31,7 @@ def main() -> int:
     table(report)
     if arguments.json:
         print(json.dumps(report))
-    return 0 if not (report["missing"] or report["duplicates"] or report["failed"]) else 1
+    return 0 if not (report["missing"] or report["duplicates"] or report["failed"] or report["oversold"] or report["listings_live"] < 100) else 1
 
 
 def say(text: str) -> None:
@@ -39,16 +41,22 @@ def say(text: str) -> None:
 def run(house: House, count: int) -> dict[str, Any]:
     """The job itself. Returns the report without the time it took."""
     print("Practice shop", flush=True)
-    house.post("magento", "seed", {"world": "demo", "bulk": 41})
-    house.post("tiktok", "seed", {"region": "GB", "orders": count, "status": "AWAITING_SHIPMENT", "bulk": 40, "since_hours": 20,
-                                  "kinds": {"platform_shipping": 0, "fulfilled_by_tiktok": 0, "sample": 0, "bundle": 0, "cancel_request": 0}})  # fmt: skip
+    house.post("magento", "seed", {"world": "demo", "bulk": listing.BULK + 1})
     app = house.app()
     with app.app_context():
         from connector.services import runs
+        from connector.services.accounts import onboarding
         from connector.services.accounts.unattended import connect_practice_shop
 
         account_id = connect_practice_shop("GB", actor="demo").id
         say("Connected the account of the GB practice shop and the practice store.")
+        say(f"Onboarding data: {onboarding.describe_counts(onboarding.import_onboarding_data(account_id))}.")
+    listings = listing.list_products(house, app, account_id, say)
+
+    skus = [f"BULK-{number:06d}" for number in range(listing.REFUSED + 1, 41)]
+    house.post("tiktok", "seed", {"region": "GB", "orders": count, "status": "AWAITING_SHIPMENT", "skus": skus, "since_hours": 0.1,
+                                  "kinds": {"platform_shipping": 0, "fulfilled_by_tiktok": 0, "sample": 0, "bundle": 0, "cancel_request": 0}})  # fmt: skip
+    with app.app_context():
         runs.submit("orders.import", account_id=account_id, key=f"schedule:orders.import:{account_id}", started_by="demo")
     listed = {order["id"] for order in house.get("tiktok", "orders")["orders"]}
     say(f"The marketplace lists {len(listed)} orders.")
@@ -86,6 +94,8 @@ def run(house: House, count: int) -> dict[str, Any]:
         "duplicates": sum(len(entities) - 1 for entities in store.values()),
         "failed": failed,
         "causes": causes,
+        **listings,
+        "oversold": listing.oversold(house),
     }
 
 
@@ -131,6 +141,10 @@ def wait_until(what: str, count: Any, wanted: int, house: House, *, patience: fl
 
 def table(report: dict[str, Any]) -> None:
     rows = [
+        ("Products imported from Magento", report["products_imported"]),
+        ("Listings live on TikTok", report["listings_live"]),
+        ("Listings refused by TikTok's audit", report["listings_rejected"]),
+        ("SKUs oversold", report["oversold"]),
         ("Orders the marketplace lists", report["orders_listed"]),
         ("Stored by the connector (known to the marketplace)", report["orders_stored"]),
         ("Created in Magento", report["orders_created"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
 from connector.core.db import db
 from connector.core.errors import DomainError
@@ -33,6 +33,8 @@ ITEM_LABELS = {
 }
 
 
+#: Without routine: scheduled runs that found nothing to do, readings that follow webhooks. Such a run is here when it fails.
+_SHOWN = JobRun.quiet.is_(False)
 _TITLES = select(Account.id, Account.title).order_by(Account.title)
 
 
@@ -106,10 +108,11 @@ ACTIVITY = Grid(
         DateRange("asked", "Asked for", JobRun.created_at),
     ),
     tabs=(
-        Tab("all", "All"),
-        Tab("open", "Open", JobRun.state.in_(OPEN_STATES), "progress"),
+        Tab("all", "All", _SHOWN),
+        Tab("open", "Open", and_(JobRun.state.in_(OPEN_STATES), _SHOWN), "progress"),
         Tab("failed", "Failed", JobRun.state.in_((FAILED, PARTIAL)), "danger"),
-        Tab("done", "Done", JobRun.state == SUCCEEDED, "success"),
+        Tab("done", "Done", and_(JobRun.state == SUCCEEDED, _SHOWN), "success"),
+        Tab("quiet", "Routine", JobRun.quiet),
     ),
     search=(JobRun.title, JobRun.started_by),
     search_hint="Work or person",

@@ -27,6 +27,8 @@ def import_products(ctx: JobContext) -> None:
     skus = ctx.args.get("skus")
     full = bool(ctx.args.get("full")) or (ctx.started_by == "scheduler" and automation.whole_import_due(account))
     found = catalogue.import_products(magento_id, view, full=full, skus=skus, run=ctx)
+    if found.new:  # without its stock a new product can be neither priced for sale nor uploaded, and the next regular reading may be minutes away
+        runs.submit("products.import_stock", account_id=account.id, key=f"products.import_stock:{account.id}", started_by=ctx.started_by)
     ctx.finish(found.sentence(), **vars(found))
 
 

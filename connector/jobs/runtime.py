@@ -228,7 +228,9 @@ def _end(context: JobContext, state: str, message: str, code: str | None) -> Non
                 .where(JobItem.run_id == context.run_id, JobItem.state == "open")
                 .values(state="cancelled", message="Not done: the run ended before.", finished_at=now)
             )
-        if state == SUCCEEDED and context.started_by == "scheduler" and not _did_something(context):
+        if state != SUCCEEDED:
+            session.execute(update(JobRun).where(JobRun.id == context.run_id).values(quiet=False))
+        elif context.started_by == "scheduler" and not _did_something(context):
             session.execute(update(JobRun).where(JobRun.id == context.run_id).values(quiet=True))
         outcome: dict[str, Any] = {"last_outcome": message or state}
         if state in (SUCCEEDED, PARTIAL):

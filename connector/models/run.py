@@ -56,7 +56,7 @@ class JobRun(Base):
     checkpoint: Mapped[dict[str, Any]] = mapped_column(JSONText, default=dict)
     result: Mapped[dict[str, Any]] = mapped_column(JSONText, default=dict)
     cancel_asked: Mapped[bool] = mapped_column(Boolean, default=False)
-    quiet: Mapped[bool] = mapped_column(Boolean, default=False)  #: a scheduled run that found nothing to do; forgotten after a while
+    quiet: Mapped[bool] = mapped_column(Boolean, default=False)  #: scheduled and found nothing to do, or following a webhook; forgotten after a while
     fence: Mapped[int] = mapped_column(Integer, default=0)
     takes: Mapped[int] = mapped_column(Integer, default=0)  #: how often a worker took it: one that kills its workers does not loop for ever
     lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)

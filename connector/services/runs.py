@@ -77,11 +77,13 @@ def submit(
     started_by: str = "system",
     parent_id: int | None = None,
     not_before: datetime | None = None,
+    quiet: bool = False,
 ) -> Submitted:
     """Write one run and ring for it after the commit.
 
     ``items``: (ref, label) pairs, the units of the run. ``key``: what would make two runs the same; while such a run is open, it is returned
-    with ``existing=True`` instead of a second one. ``args``: JSON scalars and ids only. Joins the caller's transaction if there is one.
+    with ``existing=True`` instead of a second one. ``args``: JSON scalars and ids only. ``quiet``: shown among the work only when it does not succeed,
+    and forgotten soon after it has. Joins the caller's transaction if there is one.
     """
     spec = KINDS[kind]
     with unit_of_work() as session:
@@ -97,6 +99,7 @@ def submit(
             started_by=started_by,
             parent_id=parent_id,
             not_before=not_before,
+            quiet=quiet,
         )
         try:
             with session.begin_nested():

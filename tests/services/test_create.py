@@ -508,6 +508,10 @@ def test_the_direct_writer_gives_its_own_number_and_reserves_nothing(market: Mar
     assert magento["grand_total"] == order.total == magento["total_paid"]
     assert magento["ext_order_id"] == order.number
     assert store.reserved("MUG-01")["reservations"] == 0
+    assert reservations.open_units() == {"MUG-01": 2, "CAP-01": 1}, "Magento holds nothing back for it, so we do"
+    for status, held in (("AWAITING_COLLECTION", True), ("IN_TRANSIT", False), ("CANCELLED", False)):
+        assert reservations.reserves(status, "created", directly=True) is held
+    assert not reservations.reserves("AWAITING_SHIPMENT", "created")
 
 
 # --- as a job -----------------------------------------------------------------------------------------------------------------------------------

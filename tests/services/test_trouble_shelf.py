@@ -10,28 +10,26 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from PIL import Image
 from sqlalchemy import select
 
 from connector import create_app
 from connector.config import Config
 from connector.core import redis as redis_connections
-from connector.core.db import db, unit_of_work
+from connector.core.db import db
 from connector.domain.policies import IMAGE, INVENTORY, PRICING
 from connector.models.account import Account, ShopReference
-from connector.models.listing import LIVE, NOT_UPLOADED, CategoryAttribute, Listing
+from connector.models.listing import CategoryAttribute, Listing
 from connector.models.product import Product
 from connector.models.run import JobItem
 from connector.practice.magento.shelf import FAULTS, ODDITIES
 from connector.practice.serve import PracticeServer
 from connector.services import policies
-from connector.services.attributes import fetch, mapping
+from connector.services.attributes import mapping
 from connector.services.templates import editing
 from connector.supervisor.valkey import EmbeddedValkey
 from tests.factories.accounts import connect

@@ -133,7 +133,9 @@ def thumbnail(product_id: int) -> Response:
     path = thumbnails.of(product_id)
     if path is None:
         abort(404)
-    return send_file(path, mimetype="image/webp", max_age=3600)
+    answer = send_file(path, mimetype="image/webp", conditional=True)
+    answer.headers["Cache-Control"] = "private, max-age=3600"
+    return answer
 
 
 def _typed(kind: str) -> tuple[PolicyForm, int | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app, send_file
+from flask import Blueprint, Response, current_app, request, send_file
 from sqlalchemy import select
 
 from connector.blueprints.products.cells import PRODUCT_CELLS
@@ -42,8 +42,8 @@ grid_routes(bp, PRODUCTS, "products/index.html", scope=view, context=_facts, cel
 @bp.get("/<int:product_id>/thumbnail")
 @requires("products.read")
 def thumbnail(product_id: int) -> Response:
-    """A product's picture, small; its address changes with the picture, so browsers keep it."""
-    found = thumbnails.of(product_id)
+    """A product's picture, small; its address changes with the picture, so browsers keep it. ``file``: another one of its gallery."""
+    found = thumbnails.of(product_id, request.args.get("file", ""))
     if found is None:  # drawn calmly, and asked for again later
         answer = current_app.send_static_file("no-picture.svg")
         answer.headers["Cache-Control"] = "private, max-age=300"

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from . import refusals as codes
+from .combining import others
 from .life import arrange, close_request, open_package, rules
 from .markets import provider_name, stable_id
 from .operations import Call, operation
@@ -50,10 +51,11 @@ def check_lines(order: Order, line_ids: list[str]) -> None:
             raise Refusal(codes.ALREADY_SHIPPED, f"order line {line_id} has already been shipped")
 
 
-def settle_request(call: Call, order: Order) -> None:
-    """Shipping rejects an open cancellation request in the US; elsewhere the request has to be answered first (TTS §6.2)."""
+def settle_request(call: Call, order: Order, line_ids: list[str]) -> None:
+    """Shipping rejects an open cancellation request in the US; elsewhere the request has to be answered first (TTS §6.2).
+    Lines that the request does not ask for can be shipped meanwhile."""
     request = order.open_request()
-    if request is None:
+    if request is None or not {each["order_line_item_id"] for each in request["cancel_line_items"]} & set(line_ids):
         return
     if not rules(order).ship_rejects_request:
         raise Refusal(codes.OPEN_AFTERSALE, f"order {order.id} has an open cancellation request {request['cancel_id']}")
@@ -108,7 +110,7 @@ def mark_shipped(call: Call) -> dict[str, Any]:
         line_ids = [line["id"] for line in order.lines_in("AWAITING_SHIPMENT")]
     line_ids = list(dict.fromkeys(line_ids))
     check_lines(order, line_ids)
-    settle_request(call, order)
+    settle_request(call, order, line_ids)
     package = open_package(call.market, order, line_ids, call.now)
     arrange(call.market, order, package, tracking, provider_id, provider, call.now)
     save(call.market, order)
@@ -164,9 +166,12 @@ def _ship(call: Call, package_id: str, entry: Document) -> None:
         if slot := call.field("pickup_slot", dict, inside=entry):
             package["pickup_slot"] = slot
         tracking, provider_id, provider = platform_label(call, package_id)
-    settle_request(call, order)
-    arrange(call.market, order, package, tracking, provider_id, provider, call.now)
-    save(call.market, order)
+    members = (order, *others(call.market, order, package))
+    for member in members:
+        settle_request(call, member, package["order_line_item_ids"])
+    for member in members:
+        arrange(call.market, member, member.packages[package_id], tracking, provider_id, provider, call.now)
+        save(call.market, member)
 
 
 def platform_label(call: Call, package_id: str) -> tuple[str, str, str]:
@@ -230,7 +235,7 @@ def create_package(call: Call) -> dict[str, Any]:
     offer = next((each for each in offers if each["id"] == wanted or (wanted is None and each["is_default"])), None)
     if offer is None:
         raise Refusal(codes.NO_SHIPPING_SERVICE, f"shipping service {wanted} is not available for order {order.id}")
-    settle_request(call, order)
+    settle_request(call, order, line_ids)
     package = open_package(call.market, order, line_ids, call.now)
     for name in ("dimension", "weight"):
         if given := call.field(name, dict):
@@ -256,7 +261,7 @@ def create_package(call: Call) -> dict[str, Any]:
 @operation("orders.update_shipping_info", "POST /fulfillment/{version}/orders/{order_id}/shipping_info/update", "202309", SCOPE, writes=True)
 def update_order_shipping(call: Call) -> dict[str, Any]:
     order = load(call.market, call.path["order_id"], call.shop)
-    shipped = [each for each in order.packages.values() if each["status"] != "TO_FULFILL"]
+    shipped = [each for each in order.packages.values() if each["status"] not in ("TO_FULFILL", "CANCELLED")]
     if not shipped:
         raise Refusal(codes.PACKAGE_STATUS, f"order {order.id} has not been shipped")
     if len(shipped) > 1:

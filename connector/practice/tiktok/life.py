@@ -9,8 +9,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from .audits import settle_audits
+from .combining import leave_combined
 from .markets import MARKETS, Market, add_days, stable_id
 from .orderbook import Document, Order, from_row, save
+from .returns_life import advance_return, close_all, open_returns
 
 if TYPE_CHECKING:
     from .marketplace import Marketplace
@@ -58,15 +60,16 @@ def derive_status(order: Order, at: int) -> None:
 
 def pay(market: Marketplace, order: Order, at: int) -> None:
     """UNPAID -> ON_HOLD; the deadlines are known from here on."""
-    rule = rules(order)
+    rule, days = rules(order), market.settings.no_shipment_days
+    unshipped_until = add_days(at, rule.cancel_days, rule.business_days) if days is None else at + int(days * DAY)
     order.inner["hold_until"] = at + int(market.settings.hold_seconds)
     order.doc |= {
         "paid_time": at,
         "is_on_hold_order": True,
         "rts_sla_time": add_days(at, rule.arrange_days, rule.business_days),
         "tts_sla_time": add_days(at, rule.arrange_days + 2, rule.business_days),
-        "shipping_due_time": add_days(at, rule.cancel_days, rule.business_days),
-        "cancel_order_sla_time": add_days(at, rule.cancel_days, rule.business_days),
+        "shipping_due_time": unshipped_until,
+        "cancel_order_sla_time": unshipped_until,
     }
     for line in order.lines_in("UNPAID"):
         line["display_status"] = "AWAITING_SHIPMENT"
@@ -85,6 +88,14 @@ def release(market: Marketplace, order: Order, at: int) -> None:
 
 
 def open_package(market: Marketplace, order: Order, line_ids: list[str], at: int) -> Document:
+    """A package of these lines. They leave the unshipped package they were in; one that holds just them is the package itself."""
+    for package in [each for each in order.packages.values() if each["status"] == "TO_FULFILL"]:
+        if set(package["order_line_item_ids"]) == set(line_ids):
+            return package
+        if left := [each for each in package["order_line_item_ids"] if each not in line_ids]:
+            package |= {"order_line_item_ids": left, "update_time": at}
+        else:
+            package |= {"status": "CANCELLED", "update_time": at}
     package_id = market.ids("package")[0]
     package = {
         "id": package_id,
@@ -244,9 +255,11 @@ def cancel_lines(market: Marketplace, order: Order, cancellation: Document, at: 
     order.note(at, "cancelled", f"{user}: {reason} ({len(line_ids)} of {len(order.lines)} lines)")
     order.touch(at)
     order.doc.setdefault("cancel_reason", reason)
+    leave_combined(market, order, "CANCEL_FULFILL_SPLIT", user, at, line_ids)
     _shrink_packages(order, line_ids, user, at)
     if len(order.lines_in("CANCELLED")) == len(order.lines):
         order.doc |= {"cancel_time": at, "cancellation_initiator": "SYSTEM" if user == "OPERATOR" else user, "is_on_hold_order": False}
+        close_all(market, order, at)
         set_status(order, "CANCELLED", at)
     elif order.status != "ON_HOLD":
         derive_status(order, at)
@@ -286,11 +299,12 @@ def cancel_now(market: Marketplace, order: Order, by: str, reason: str, at: int,
     return cancellation
 
 
-def request_cancel(market: Marketplace, order: Order, reason: str, at: int) -> Document:
+def request_cancel(market: Marketplace, order: Order, reason: str, at: int, line_ids: list[str] | None = None) -> Document:
     """The buyer asks; the seller answers before the deadline, or the request is granted by itself (TTS §6.2)."""
-    ids = [line["id"] for line in order.lines_in("AWAITING_SHIPMENT")]
+    ids = [line["id"] for line in order.lines_in("AWAITING_SHIPMENT") if line_ids is None or line["id"] in line_ids]
     cancellation = open_cancellation(market, order, ids, "BUYER", reason, "CANCELLATION_REQUEST_PENDING", at)
-    deadline = at + rules(order).request_hours * 3600
+    hours = market.settings.cancel_answer_hours
+    deadline = at + int((rules(order).request_hours if hours is None else hours) * 3600)
     cancellation["seller_next_action_response"] = [{"action": "SELLER_RESPOND_CANCEL", "deadline": deadline}]
     cancellation["_deadline"] = deadline
     order.doc |= {"is_buyer_request_cancel": True, "request_cancel_time": at}
@@ -330,7 +344,8 @@ def next_due(market: Marketplace, order: Order) -> tuple[int, str, Any] | None:
         elif settings.auto_cancel:
             plans.append((doc["cancel_order_sla_time"], "system_cancel_order_reason_shipping_timeout", None))
     elif order.status == "DELIVERED":
-        plans.append((inner["complete_at"], "complete", None))
+        closed = max((each["update_time"] for each in inner.get("returns", {}).values()), default=0)
+        plans.append((None if open_returns(order) else max(inner["complete_at"], closed), "complete", None))
     for package in order.packages.values():
         if package["status"] == "PROCESSING":
             if settings.carrier_moves:
@@ -347,6 +362,9 @@ def next_due(market: Marketplace, order: Order) -> tuple[int, str, Any] | None:
             plans.append((cancellation["_deadline"], "grant", cancellation))
         elif cancellation["cancel_status"] == "CANCELLATION_REQUEST_SUCCESS":
             plans.append((cancellation["_complete_at"], "refund", cancellation))
+    if order.status not in CLOSED:
+        plans.append((inner.get("risk_at"), "system_cancel_order_reason_potential_fraud", None))
+    plans += [(each["_due"], "return", each) for each in open_returns(order)]
     known = [plan for plan in plans if plan[0] is not None]
     return min(known, key=lambda plan: plan[0]) if known else None
 
@@ -371,6 +389,10 @@ def advance(market: Marketplace, order: Order, now: int) -> None:
             grant(market, order, subject, at)
         elif what == "refund":
             move_cancellation(order, subject, "CANCELLATION_REQUEST_COMPLETE", at)
+        elif what == "return":
+            advance_return(market, order, subject, at)
+        elif what == "system_cancel_order_reason_potential_fraud":
+            cancel_now(market, order, "OPERATOR", what, at)
         else:
             unshipped = [line["id"] for line in order.lines_in("UNPAID", "AWAITING_SHIPMENT")]
             cancel_now(market, order, "SYSTEM", what, at, unshipped or None)

@@ -27,6 +27,8 @@ class Order:
     doc: Document
     inner: Document
     events: list[tuple[int, Document, int]] = field(default_factory=list)
+    born: list[Order] = field(default_factory=list)  # orders that come into being with the next save
+    left: list[Document] = field(default_factory=list)  # combined packages that this order left; the others in them are told by the next save
 
     @property
     def id(self) -> str:
@@ -47,6 +49,10 @@ class Order:
     @property
     def cancellations(self) -> dict[str, Document]:
         return self.inner["cancellations"]
+
+    @property
+    def returns(self) -> dict[str, Document]:
+        return self.inner.setdefault("returns", {})
 
     def lines_in(self, *display_statuses: str) -> list[Document]:
         return [line for line in self.lines if line["display_status"] in display_statuses]
@@ -92,11 +98,19 @@ def load_by_cancellation(market: Marketplace, cancel_id: str, shop: Document) ->
     return load(market, row["order_id"], shop) if row else None
 
 
+def load_by_return(market: Marketplace, return_id: str, shop: Document | None = None) -> Order | None:
+    row = market.store.read.execute("SELECT order_id FROM returns WHERE id = ? AND shop_id = coalesce(?, shop_id)", (return_id, shop and shop["id"]))
+    found = row.fetchone()
+    return load(market, found["order_id"], shop) if found else None
+
+
 def save(market: Marketplace, *orders: Order) -> None:
-    """Writes orders with their packages, cancellations, held stock and webhooks, in one transaction."""
+    """Writes orders with their packages, cancellations, returns, held stock and webhooks, in one transaction."""
+    from .combining import take_out
     from .life import next_due
     from .shelf import follow
 
+    orders = (*orders, *(born for order in orders for born in order.born))
     with market.store.write() as db:
         for order in orders:
             if "holds" in order.inner:
@@ -105,12 +119,18 @@ def save(market: Marketplace, *orders: Order) -> None:
         packages = [_package_row(order, package) for order in orders for package in order.packages.values()]
         cancellations = [_cancellation_row(order, each) for order in orders for each in order.cancellations.values()]
         db.executemany("INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        returns = [_return_row(order, each) for order in orders for each in order.inner.get("returns", {}).values()]
         db.executemany("INSERT OR REPLACE INTO packages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", packages)
         db.executemany("INSERT OR REPLACE INTO cancellations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", cancellations)
+        db.executemany("INSERT OR REPLACE INTO returns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", returns)
         for order in orders:
             for kind, data, at in order.events:
                 market.webhooks.enqueue(order.inner["shop_id"], kind, data, at)
             order.events.clear()
+            order.born.clear()
+        for order in orders:
+            while order.left:
+                take_out(market, order, order.left.pop())
 
 
 def all_orders(market: Marketplace, *, batch: int = 500) -> Iterable[list[Order]]:
@@ -144,4 +164,12 @@ def _cancellation_row(order: Order, cancellation: Document) -> tuple[Any, ...]:
     return (
         *(cancellation["cancel_id"], order.inner["shop_id"], order.id, cancellation["cancel_status"], cancellation["cancel_type"]),
         *(order.doc["user_id"], cancellation["create_time"], cancellation["update_time"], orjson.dumps(public(cancellation))),
+    )
+
+
+def _return_row(order: Order, document: Document) -> tuple[Any, ...]:
+    return (
+        *(document["return_id"], order.inner["shop_id"], order.id, document["return_status"], document["return_type"], order.doc["user_id"]),
+        *(document.get("arbitration_status", ""), document.get("seller_proposed_return_type", "")),
+        *(document["create_time"], document["update_time"], orjson.dumps(public(document))),
     )

@@ -48,6 +48,7 @@ def package_detail(call: Call) -> dict[str, Any]:
     order, package = package_of(call, call.path["package_id"])
     shown = public(package)
     shown["package_id"], shown["package_status"] = shown.pop("id"), shown.pop("status")
+    alive = [each for each in order.packages.values() if each["status"] != "CANCELLED"]
     units = [line["sku_id"] for line in order.lines if line["id"] in package["order_line_item_ids"]]
     return {
         "handover_method": "DROP_OFF",
@@ -59,7 +60,7 @@ def package_detail(call: Call) -> dict[str, Any]:
         "delivery_option_name": order.doc["delivery_option_name"],
         "recipient_address": order.doc.get("recipient_address", {}),
         "sender_address": call.shop["warehouses"][0]["address"],
-        "split_and_combine_tag": "SPLIT" if len(order.packages) > 1 else "DEFAULT",
+        "split_and_combine_tag": "COMBINE" if len(package["orders"]) > 1 else "SPLIT" if len(alive) > 1 else "DEFAULT",
         "has_multi_skus": len(set(units)) > 1,
         "note_tag": "BUYER_NOTED" if order.doc.get("buyer_message") else "BUYER_UNNOTED",
     }

@@ -43,6 +43,27 @@ def buyer_cancel_reasons(order: Order) -> list[str]:
     return []
 
 
+WRONG = ("missing_product", "product_damaged", "wrong_product", "product_does_not_match_description")
+NOT_NEEDED = "no_longer_needed"
+FAMILIES = {"REFUND": "ecom_order_delivered_refund_reason_", "RETURN_AND_REFUND": "ecom_order_delivered_refund_and_return_reason_"}
+AGREED = "seller_reject_apply_you_have_reached_an_agreement_with_the_buyer"
+NOT_LATE = "seller_reject_apply_package_has_not_exceeded_estimated_delivery_time"
+
+
+def return_reasons(kind: str, user: str) -> list[str]:
+    """What a return may be asked for with; the seller's own keys end in `_seller`. A replacement takes those of a return."""
+    family = FAMILIES.get(kind, FAMILIES["RETURN_AND_REFUND"])
+    names = [family + what for what in WRONG] + [family + NOT_NEEDED] * (kind != "REFUND")
+    return [name + "_seller" * (user == "SELLER") for name in names]
+
+
+def return_reject_reasons(order: Order, document: dict[str, object]) -> list[dict[str, str]]:
+    """What the seller may answer to a buyer's return: that the parcel is not late yet only while it is under way."""
+    lines = [each["order_line_item_id"] for each in document["return_line_items"]]  # type: ignore[attr-defined]
+    going = any(line["id"] in lines and line["display_status"] != "DELIVERED" for line in order.lines)
+    return [{"name": name, "text": _text(name)} for name in (AGREED, *((NOT_LATE,) if going else ()))]
+
+
 def reject_reasons(order: Order) -> list[dict[str, str]]:
     """What the seller may answer to a buyer's cancellation, by market."""
     if order.inner["region"] == "US":

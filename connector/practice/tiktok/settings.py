@@ -21,6 +21,16 @@ DEFAULTS: dict[str, Any] = {
     "auto_cancel": True,
     "new_order_delay_seconds": 0,
     "edit_tracking_window_seconds": 72 * 3600,
+    # cancellations and returns, seconds of the shop clock; null: the rule of the market
+    "cancel_answer_hours": None,
+    "no_shipment_days": None,
+    "return_answer_seconds": 4 * DAY,
+    "package_answer_seconds": 4 * DAY,
+    "buyer_ship_seconds": 7 * DAY,
+    "offer_answer_seconds": 3 * DAY,
+    "appeal_seconds": 5 * DAY,
+    "arbitration_seconds": 5 * DAY,
+    "arbitration_outcome": "SUPPORT_BUYER",
     # catalogue
     "audit_delay_seconds": 120,
     "audit_reject_words": "counterfeit,replica",

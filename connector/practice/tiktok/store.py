@@ -46,6 +46,12 @@ CREATE TABLE IF NOT EXISTS cancellations (
 CREATE INDEX IF NOT EXISTS cancellations_create ON cancellations (shop_id, create_time, id);
 CREATE INDEX IF NOT EXISTS cancellations_update ON cancellations (shop_id, update_time, id);
 CREATE INDEX IF NOT EXISTS cancellations_order ON cancellations (order_id);
+CREATE TABLE IF NOT EXISTS returns (
+  id TEXT PRIMARY KEY, shop_id TEXT NOT NULL, order_id TEXT NOT NULL, status TEXT NOT NULL, type TEXT NOT NULL, buyer_user_id TEXT NOT NULL,
+  arbitration TEXT NOT NULL, proposed TEXT NOT NULL, create_time INTEGER NOT NULL, update_time INTEGER NOT NULL, doc BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS returns_create ON returns (shop_id, create_time, id);
+CREATE INDEX IF NOT EXISTS returns_update ON returns (shop_id, update_time, id);
+CREATE INDEX IF NOT EXISTS returns_order ON returns (order_id);
 CREATE TABLE IF NOT EXISTS external_orders (
   order_id TEXT NOT NULL, platform TEXT NOT NULL, external_id TEXT NOT NULL, shop_id TEXT NOT NULL, doc BLOB NOT NULL,
   PRIMARY KEY (order_id, platform));
@@ -85,7 +91,7 @@ CREATE TABLE IF NOT EXISTS faults (id INTEGER PRIMARY KEY, doc BLOB NOT NULL, hi
 """
 
 EPHEMERAL = (
-    *("orders", "packages", "cancellations", "external_orders", "idempotency"),
+    *("orders", "packages", "cancellations", "returns", "external_orders", "idempotency"),
     *("webhook_addresses", "deliveries", "faults"),
     *("products", "product_versions", "skus", "stock", "objects", "custom_brands"),
 )

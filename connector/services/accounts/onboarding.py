@@ -6,17 +6,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from connector.clients import errors as api
 from connector.clients.tiktok import TikTokClient
 from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
 from connector.domain.listing_limits import limits
+from connector.domain.onboarding_changes import CATEGORY, NOUNS, Reference
 from connector.domain.policies import ORDER_STATUSES
 from connector.models.account import SANDBOX, Account, ShopReference
-from connector.services import connections, events, policies, settings
+from connector.services import connections, events, settings
+from connector.services.accounts import onboarding_changes
 from connector.services.accounts.editing import ensure_schedules, get
+from connector.services.products import prerequisites
 
 #: The happenings that the order desk and the catalogue desk want to hear of (TTS §5.8.2). SKU status changes (type 50) can be chosen in Partner Center only.
 WEBHOOK_EVENTS = (
@@ -36,26 +40,20 @@ WEBHOOK_EVENTS = (
 WEBHOOK_PATH = "/webhooks/tiktok"
 
 #: What a count is called on screen.
-COUNT_LABELS = {
-    "category": "categories",
-    "warehouse": "warehouses",
-    "delivery_option": "delivery options",
-    "shipping_provider": "carriers",
-    "order_status": "order statuses",
-    "cancel_reason": "cancel reasons",
-    "reject_reason": "reject reasons",
-}
+COUNT_LABELS = {kind: many for kind, (_, many) in NOUNS.items()}
+#: What an import reads. Reasons come with the orders that were asked about.
+READ = ("warehouse", "delivery_option", "shipping_provider", "order_status")
 
-#: (kind, parent id, remote id, name, what TikTok said)
-Row = tuple[str, str, str, str, dict[str, Any]]
 Progress = Callable[[str], None]
 
 
 def import_onboarding_data(account_id: int, progress: Progress = lambda stage: None) -> dict[str, int]:
-    """Read the shop's category tree, warehouses, delivery options, carriers and order statuses, and replace what was known; the counts by kind.
+    """Read the shop's category tree, warehouses, delivery options, carriers and order statuses, and compare them with what was known; the counts by kind.
 
+    What changed and what it breaks is kept with the event ``account.onboarded`` and followed up in the same transaction (``onboarding_changes``).
     Cancel and reject reasons are offered by TikTok only for a given order (TTS §5.6.1), so they are collected from the orders that were asked about
-    and counted here. Also reads the shop cipher again, which may have been reissued (TTS §1.6), and registers the webhooks.
+    and counted here. Also reads the listing prerequisites (TTS §5.3.1) and the shop cipher, which may have been reissued (TTS §1.6), and registers the
+    webhooks.
     """
     account = get(account_id)
     client = connections.tiktok(account_id)
@@ -64,20 +62,25 @@ def import_onboarding_data(account_id: int, progress: Progress = lambda stage: N
     client = connections.tiktok(account_id)
     end_reading()
     progress("Categories")
-    rows = list(_categories(client, account))
+    tree = _categories(client, account)
     progress("Warehouses")
-    rows += _read(client, progress)
-    rows += [("order_status", "", status, label, {}) for status, label in ORDER_STATUSES.items()]
-    counts = _replace(account_id, rows)
+    rows = [*(tree or ()), *_read(client, progress)]
+    rows += [Reference("order_status", "", status, label, {}) for status, label in ORDER_STATUSES.items()]
+    progress("Listing prerequisites")
+    _read_prerequisites(account_id)
     progress("Webhooks")
     registered = register_webhooks(account_id)
-    with unit_of_work():
-        account = get(account_id)
+    with unit_of_work() as session:
+        account = session.get(Account, account_id, with_for_update=True, populate_existing=True) or get(account_id)
+        before = _counts(session, account_id)
+        found = onboarding_changes.store(session, account_id, rows, READ if tree is None else (CATEGORY, *READ))
+        counts = _counts(session, account_id)
+        kept = onboarding_changes.follow(session, account, found)
         account.onboarded_at = utcnow()
         ensure_schedules(account)
-        message = f"Onboarding Data Imported successfully: {describe_counts(counts)}."
-        events.record("account.onboarded", "account", account_id, message, account_id=account_id, after={**counts, "webhooks": len(registered)})
-        policies.recheck_all()
+        message = f"Onboarding Data Imported successfully: {describe_counts(counts)}. {onboarding_changes.in_words(kept)}".strip()
+        after = {**counts, "webhooks": len(registered), **kept}
+        events.record(onboarding_changes.EVENT, "account", account_id, message, account_id=account_id, before=before, after=after)
     return counts
 
 
@@ -151,33 +154,48 @@ def _reread_cipher(account: Account, client: TikTokClient) -> None:
         row.shop_cipher, row.shop_name, row.shop_code = mine.cipher, mine.name, mine.code
 
 
-def _read(client: TikTokClient, progress: Progress) -> Iterator[Row]:
+def _read(client: TikTokClient, progress: Progress) -> Iterator[Reference]:
     warehouses = client.warehouses()
     for warehouse in warehouses:
-        yield "warehouse", "", str(warehouse["id"]), str(warehouse.get("name") or ""), _public(warehouse)
+        yield _reference("warehouse", "", warehouse, _public(warehouse))
     for warehouse in warehouses:
         if warehouse.get("type") != "SALES_WAREHOUSE":
             continue
         progress(f"Delivery options of {warehouse.get('name')}")
         region = str((warehouse.get("address") or {}).get("region_code") or "") or None
         for option in client.delivery_options(str(warehouse["id"])):
-            option_id = str(option["id"])
-            yield "delivery_option", str(warehouse["id"]), option_id, str(option.get("name") or ""), option
+            yield _reference("delivery_option", str(warehouse["id"]), option, option)
             progress(f"Carriers of {option.get('name')}")
-            for provider in _providers(client, option_id, region):
-                yield "shipping_provider", option_id, str(provider["id"]), str(provider.get("name") or ""), provider
+            for provider in _providers(client, str(option["id"]), region):
+                yield _reference("shipping_provider", str(option["id"]), provider, provider)
 
 
-def _categories(client: TikTokClient, account: Account) -> Iterator[Row]:
-    """The whole tree in the version that the shop's market asks for (TTS §5.3.2). Without the product scope there is none: orders need no categories."""
+def _reference(kind: str, parent_id: str, row: dict[str, Any], data: dict[str, Any], name: str = "name") -> Reference:
+    return Reference(kind, parent_id, str(row["id"]), str(row.get(name) or "")[:300], data)
+
+
+def _categories(client: TikTokClient, account: Account) -> list[Reference] | None:
+    """The whole tree in the version that the shop's market asks for (TTS §5.3.2).
+
+    None when there is nothing to compare: without the product scope (orders need no categories), or when TikTok answers with an empty tree, which is no
+    reason to take every listing template's category for removed.
+    """
     try:
         tree = client.categories(version=limits(account.country).tree or None, locale=account.locale)
     except api.Unauthorized as error:
         if error.reason != "scope":
             raise
-        return
-    for node in tree:
-        yield "category", str(node.get("parent_id") or ""), str(node["id"]), str(node.get("local_name") or ""), node
+        return None
+    return [_reference(CATEGORY, str(node.get("parent_id") or ""), node, node, "local_name") for node in tree] or None
+
+
+def _read_prerequisites(account_id: int) -> None:
+    """Whether the shop may list, for the account's page; without the product scope nobody can know."""
+    try:
+        prerequisites.read(account_id)
+    except api.Unauthorized as error:
+        if error.reason != "scope":
+            raise
 
 
 def _providers(client: TikTokClient, option_id: str, region: str | None) -> list[dict[str, Any]]:
@@ -194,19 +212,7 @@ def _public(warehouse: dict[str, Any]) -> dict[str, Any]:
     return {**{k: v for k, v in warehouse.items() if k != "address"}, "address": address}
 
 
-def _replace(account_id: int, rows: list[Row]) -> dict[str, int]:
-    """Replace the kinds that were read, in one transaction; reasons that orders brought stay."""
-    now = utcnow()
-    kinds = ("category", "warehouse", "delivery_option", "shipping_provider", "order_status")
-    unique = {(kind, parent, remote): (name, data) for kind, parent, remote, name, data in rows}
-    fresh = [
-        {"account_id": account_id, "kind": kind, "parent_id": parent, "remote_id": remote, "name": name[:300], "data": data, "fetched_at": now}
-        for (kind, parent, remote), (name, data) in unique.items()
-    ]
-    with unit_of_work() as session:
-        session.execute(delete(ShopReference).where(ShopReference.account_id == account_id, ShopReference.kind.in_(kinds)))
-        if fresh:
-            session.execute(insert(ShopReference), fresh)
-        counted = select(ShopReference.kind, func.count()).where(ShopReference.account_id == account_id).group_by(ShopReference.kind)
-        found = dict(session.execute(counted).all())
+def _counts(session: Session, account_id: int) -> dict[str, int]:
+    counted = select(ShopReference.kind, func.count()).where(ShopReference.account_id == account_id).group_by(ShopReference.kind)
+    found = dict(session.execute(counted).all())
     return {kind: found.get(kind, 0) for kind in COUNT_LABELS}

@@ -305,7 +305,8 @@ def _record(draft: Draft, verdict: Verdict, claim: intent.Claim, written: Writte
         _record_lines(draft, written.money, written)
         how = "was there already" if written.adopted else "through a cart" if claim.writer == "checkout" else "written directly"
         state.set_state(order, CREATED, reason=f"Magento order {number}, {how}")
-        reservations.release(order.id, "created")
+        if claim.writer == "checkout" or written.adopted:  # one that was written directly reserves nothing in Magento before it ships
+            reservations.release(order.id, "created")
         for warning in (*verdict.warnings, *written.warnings):
             state.warn(order, warning)
         _record_decision(draft, verdict)

@@ -405,9 +405,10 @@ def _carry_address(session: Session, order: Order, snapshot: OrderSnapshot, held
 def _reserve(session: Session, account_id: int, written: Sequence[Received], ids: dict[str, Any], fresh: set[int], states: dict[int, str]) -> None:
     wanted: dict[int, dict[str, int]] = {}
     reasons: dict[int, str] = {}
+    directly = reservations.written_directly(session, [order_id for order_id, state_now in states.items() if state_now == CREATED])
     for one in written:
         order_id, snapshot = ids[one.snapshot.number].id, one.snapshot
-        holds = reservations.reserves(snapshot.remote_status, states[order_id], snapshot.fulfillment_type)
+        holds = reservations.reserves(snapshot.remote_status, states[order_id], snapshot.fulfillment_type, directly=order_id in directly)
         if holds or order_id not in fresh:
             wanted[order_id] = dict(snapshot.units) if holds else {}
             reasons[order_id] = _why_released(snapshot.remote_status, states[order_id])

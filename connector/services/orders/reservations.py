@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -15,20 +15,21 @@ from sqlalchemy.orm import Session
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.domain import tiktok_order as tiktok
-from connector.models.order import CREATED, CREATING, READY, Reservation, SkuMapping
+from connector.models.order import CREATED, CREATING, READY, MagentoOrderIntent, Reservation, SkuMapping
 from connector.services.products import due
 
 #: Why a reservation ended: Magento knows the order.
 CREATED_THERE = "created"
 
 
-def reserves(status: str, state: str, fulfillment_type: str = "") -> bool:
+def reserves(status: str, state: str, fulfillment_type: str = "", *, directly: bool = False) -> bool:
     """Whether an order of this TikTok status and state of ours holds stock of the merchant.
 
-    From the moment it is placed (UNPAID and ON_HOLD included) until Magento knows it. An order that was shipped without Magento holds nothing any
-    more, unless it is still to be created; one fulfilled by TikTok never takes the merchant's stock.
+    From the moment it is placed (UNPAID and ON_HOLD included) until Magento counts it: when it exists there, or, written ``directly`` past Magento's
+    reservations (MAG §4.3.1), when its goods have left. An order that was shipped without Magento holds nothing any more, unless it is still to be
+    created; one fulfilled by TikTok never takes the merchant's stock.
     """
-    if status == tiktok.CANCELLED or state == CREATED or fulfillment_type == tiktok.BY_TIKTOK:
+    if status == tiktok.CANCELLED or (state == CREATED and not directly) or fulfillment_type == tiktok.BY_TIKTOK:
         return False
     return state in (READY, CREATING) or not tiktok.reached(status, tiktok.IN_TRANSIT)
 
@@ -62,6 +63,12 @@ def _upsert(dialect: Any) -> Any:
     return statement.on_conflict_do_update(
         index_elements=["order_id", "sku"], set_={"quantity": statement.excluded.quantity, "released_at": None, "release_reason": ""}
     )
+
+
+def written_directly(session: Session, order_ids: Collection[int]) -> frozenset[int]:
+    """Those of the orders that were written past Magento's checkout, which reserves nothing there."""
+    query = select(MagentoOrderIntent.order_id).where(MagentoOrderIntent.order_id.in_(order_ids), MagentoOrderIntent.writer == "direct")
+    return frozenset(session.scalars(query)) if order_ids else frozenset()
 
 
 def release(order_id: int, reason: str) -> int:

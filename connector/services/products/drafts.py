@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
@@ -39,10 +40,13 @@ from connector.services.products import evaluate, evaluation_facts, images
 from connector.services.products.evaluation_facts import CONFIGURABLE, NO_TEMPLATE, SIMPLE, Known, Market, Rules
 from connector.services.templates import plan as plans
 
+T = TypeVar("T")
+
 #: Listings whose facts are in memory at once.
 BATCH = 200
 #: A picture that TikTok does not have yet stands in a body as this and its source; such a body is shown, judged and never sent.
 PENDING = "not uploaded yet: "
+KEPT = 3.0
 _PRESUMED = 1000  #: pixels a side of such a picture, which no rule minds
 _LIVES_NOT = (NOT_UPLOADED, DELETED)
 #: Our code of a refused picture -> TikTok's (TTS §3.4: image format, readability, size).
@@ -92,13 +96,31 @@ class Prepared:
         return tuple(dict.fromkeys([*of_draft, *of_pictures, *waiting]))
 
 
-def prepare(listing_ids: Collection[int]) -> dict[int, Prepared]:
+class Common:
+    """What listings have in common (the account's market, policies, plans with their categories), kept for a run that prepares them one by one.
+
+    For ``KEPT`` seconds: a policy that is saved meanwhile counts as if it had been saved right after, and marks its listings as due then.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[object, tuple[float, Any]] = {}
+
+    def get(self, key: object, read: Callable[[], T]) -> T:
+        """What ``read`` gave a moment ago, else what it gives now."""
+        until, found = self._kept.get(key, (0.0, None))
+        if until < time.monotonic():
+            found = read()
+            self._kept[key] = time.monotonic() + KEPT, found
+        return cast(T, found)
+
+
+def prepare(listing_ids: Collection[int], *, common: Common | None = None) -> dict[int, Prepared]:
     """Each listing that exists, by id. The number of queries does not depend on how many there are (up to ``BATCH`` of an account)."""
     found: dict[int, Prepared] = {}
     ids = sorted(set(listing_ids))
     for start in range(0, len(ids), BATCH):
         for listings in _by_account(ids[start : start + BATCH]):
-            found |= {one.listing.id: one for one in _prepared(listings)}
+            found |= {one.listing.id: one for one in _prepared(listings, common or Common())}
     return found
 
 
@@ -143,11 +165,11 @@ def _by_account(ids: list[int]) -> Iterable[list[Listing]]:
     return groups.values()
 
 
-def _prepared(listings: list[Listing]) -> Iterator[Prepared]:
+def _prepared(listings: list[Listing], common: Common) -> Iterator[Prepared]:
     session, account = db.session(), listings[0].account
     now, region = utcnow(), (account.shop_region or account.country or "").upper()
     try:
-        market = evaluation_facts.market(session, account.id)
+        market = common.get(("market", account.id), lambda: evaluation_facts.market(session, account.id))
         trouble = (market.trouble.message, market.trouble.remedy) if market.trouble else None
     except DomainError as unknown:  # the store was never read, or not this store view
         market, trouble = None, (unknown.message, unknown.remedy)
@@ -156,11 +178,11 @@ def _prepared(listings: list[Listing]) -> Iterator[Prepared]:
         for one in listings:
             yield Prepared(listing=one, record=one.product, template=one.template, region=region, problems=(_stop("account", *trouble),))
         return
-    template_ids = {one.template_id for one in listings if one.template_id is not None}
-    rules = evaluation_facts.rules(session, template_ids)
+    template_ids = frozenset(one.template_id for one in listings if one.template_id is not None)
+    rules = common.get(("rules", template_ids), lambda: evaluation_facts.rules(session, template_ids))
     known = evaluation_facts.known(session, market, listings, rules, now)  # type: ignore[arg-type]  # a listing has a head's columns
     shop = ShopFacts(region=region, currency=market.currency, now=connections.shop_now(account), warehouses=frozenset(market.warehouses))
-    desk = _Desk(market, known, plans.plans(template_ids) if template_ids else {}, rules, shop, now)
+    desk = _Desk(market, known, common.get(("plans", template_ids), lambda: plans.plans(template_ids)) if template_ids else {}, rules, shop, now)
     started = [_started(one, desk) for one in listings]
     wanted = {key for one in started for key in one.needed_files.items()}
     rows = images.known_rows(market.store.magento_id, account.environment, wanted) if wanted else {}

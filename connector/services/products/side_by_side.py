@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from connector.core.db import db
-from connector.domain.attribute_mapping import MAGENTO, mapping_for
+from connector.domain.attribute_mapping import mapping_for
 from connector.domain.listing_body import Choice, Dimensions, Identifier, ListingBody, Measure, SkuBody
 from connector.domain.listing_diff import LABELS, Change
 from connector.models.account import ShopReference
@@ -224,7 +224,7 @@ def _magento_value(one: Prepared, attribute_id: str) -> str | None:
     if one.plan is None or one.product is None:
         return None
     mapping = mapping_for(one.plan.mappings, attribute_id, one.plan.category.id)
-    return one.product.text(mapping.magento_attribute) if mapping is not None and mapping.source == MAGENTO else None
+    return one.product.text(mapping.magento_attribute) if mapping is not None and mapping.source == "magento" else None
 
 
 def _files(one: Prepared) -> tuple[str, ...]:

@@ -31,6 +31,8 @@ OVERLAP = timedelta(minutes=10)
 AHEAD = timedelta(days=1)
 #: A listing that is still in review is looked at again after that long, in case TikTok moved no update time.
 REVIEW_AGAIN = timedelta(minutes=30)
+#: Webhooks of a bulk upload come one by one; they are waited for that long.
+GATHER = timedelta(seconds=2)
 _CHUNK = 500
 
 Guard = Callable[[Session], None]
@@ -52,10 +54,10 @@ class Synced:
 
 
 def submit_marked(account_id: int) -> runs.Submitted:
-    """Ring for the listings that webhooks marked; an open run of the kind sees these as well, or the next scheduled one does."""
+    """Ring for the listings that webhooks marked: one run for all of the next seconds. An open one sees these as well, or the next scheduled one does."""
     return runs.submit(
         "products.sync_status", account_id=account_id, args={"marked": True}, key=f"products.sync_status:{account_id}:webhooks",
-        title="Read products that changed", started_by="webhook", not_before=utcnow() + timedelta(seconds=1),
+        title="Read products that changed", started_by="webhook", not_before=utcnow() + GATHER, quiet=True,
     )  # fmt: skip
 
 

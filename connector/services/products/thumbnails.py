@@ -30,12 +30,17 @@ def version(image: str) -> str:
     return hashlib.blake2b(image.encode(), digest_size=6).hexdigest()
 
 
-def of(product_id: int) -> Path | None:
-    """The file of a product's thumbnail, made now if it is not there yet; None when there is no picture or it cannot be had. May call Magento's media host."""
-    product = db.session.execute(select(Product.image, Product.magento_id).where(Product.id == product_id)).one_or_none()
-    if product is None or not product.image:
+def of(product_id: int, file: str = "") -> Path | None:
+    """The file of a product's thumbnail, made now if it is not there yet; None when there is no picture or it cannot be had. May call Magento's media host.
+
+    ``file``: another picture of its gallery, as Magento names it, in place of the main one.
+    """
+    product = db.session.execute(select(Product.image, Product.magento_id, Product.data).where(Product.id == product_id)).one_or_none()
+    if product is None or not (product.image or file):
         return None
-    address = media_url(f"{_media_folder(product.magento_id)}/catalog/product", product.image)
+    if file and file != product.image and file not in {entry.get("file") for entry in product.data.get("images") or ()}:
+        return None
+    address = media_url(f"{_media_folder(product.magento_id)}/catalog/product", file or product.image)
     kept = settings.config().instance / "thumbnails" / f"{hashlib.blake2b(address.encode(), digest_size=16).hexdigest()}.webp"
     if kept.exists():
         return kept

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -49,9 +49,10 @@ class Waits(DomainError):
 
 @dataclass
 class Uploads:
-    """What the uploads of one pass share: why new products have to wait, once one of them has found out. ``blocked``: (code, message, remedy)."""
+    """What the uploads of one pass share. ``blocked``: why new products have to wait, once one of them has found out: (code, message, remedy)."""
 
     blocked: tuple[str, str, str] | None = None
+    common: drafts.Common = field(default_factory=drafts.Common)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def _upload(work: _Work, seen: str | None) -> tuple[str, bool]:
 def _prepare(work: _Work, seen: str | None) -> Prepared:
     """The listing as it goes out, pictures hosted, without problems. Raises ``DomainError`` with the first problem and the number of others."""
     listing_id = work.listing.id
-    prepared = _prepared(listing_id)
+    prepared = _prepared(work)
     if seen is not None and prepared.fingerprint != seen:
         raise DomainError(
             "listing.changed_since", f"{state.name_of(work.listing)} is no longer as the preview showed it, so nothing was sent.",
@@ -149,20 +150,20 @@ def _prepare(work: _Work, seen: str | None) -> Prepared:
         )  # fmt: skip
     if not prepared.refusals and prepared.needed_files:
         work.stage(PICTURES)
-        images.host(work.account, work.listing.product.magento_id, prepared.needed_files)
-    validate.validate([listing_id])
-    prepared = _prepared(listing_id)
+        if images.host(work.account, work.listing.product.magento_id, prepared.needed_files) != prepared.hosted:
+            prepared = _prepared(work)
+    validate.keep({listing_id: prepared})
     if prepared.refusals or prepared.body is None:
         raise _not_ready(work.listing, prepared.refusals)
     work.claim.prolong()
     return prepared
 
 
-def _prepared(listing_id: int) -> Prepared:
-    found = drafts.prepare([listing_id]).get(listing_id)
+def _prepared(work: _Work) -> Prepared:
+    found = drafts.prepare([work.listing.id], common=work.shared.common).get(work.listing.id)
     end_reading()
     if found is None:
-        raise NotFoundError("listing.unknown", f"There is no listing {listing_id}.", "It may have been removed; reload the page.")
+        raise NotFoundError("listing.unknown", f"There is no listing {work.listing.id}.", "It may have been removed; reload the page.")
     return found
 
 

@@ -25,7 +25,7 @@ def validate(listing_ids: Collection[int], *, guard: Guard | None = None) -> dic
     ids = sorted(set(listing_ids))
     for start in range(0, len(ids), drafts.BATCH):
         prepared = drafts.prepare(ids[start : start + drafts.BATCH])
-        _store(prepared, guard)
+        keep(prepared, guard)
         answer |= {listing_id: list(one.problems) for listing_id, one in prepared.items()}
     return answer
 
@@ -44,7 +44,8 @@ def as_row(problem: ListingProblem) -> dict[str, Any]:
     return {"code": problem.code, "field": problem.field, "reason": problem.message, "remedy": problem.remedy, "warning": problem.warning}
 
 
-def _store(prepared: Mapping[int, Prepared], guard: Guard | None) -> None:
+def keep(prepared: Mapping[int, Prepared], guard: Guard | None = None) -> None:
+    """Store the verdict on these listings, by id, as they were prepared a moment ago."""
     now = utcnow()
     rows = [
         {
