@@ -54,7 +54,7 @@ def run(house: House, count: int) -> dict[str, Any]:
     listings = listing.list_products(house, app, account_id, say)
 
     skus = [f"BULK-{number:06d}" for number in range(listing.REFUSED + 1, 41)]
-    house.post("tiktok", "seed", {"region": "GB", "orders": count, "status": "AWAITING_SHIPMENT", "skus": skus, "since_hours": 0.1,
+    house.post("tiktok", "seed", {"region": "GB", "orders": count, "status": "AWAITING_SHIPMENT", "skus": skus, "since_hours": 20, "arriving": True,
                                   "kinds": {"platform_shipping": 0, "fulfilled_by_tiktok": 0, "sample": 0, "bundle": 0, "cancel_request": 0}})  # fmt: skip
     with app.app_context():
         runs.submit("orders.import", account_id=account_id, key=f"schedule:orders.import:{account_id}", started_by="demo")

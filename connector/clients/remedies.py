@@ -160,12 +160,12 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "Check the tracking number and the shipping provider.",
     ),
     "tts.cancel_status": (
-        "The order's status does not allow this request",
-        "Fetch the order again: it may be shipped or cancelled already.",
+        "The status does not allow this request",
+        "Fetch it again: the order may be shipped or cancelled already, or the buyer's request be answered, withdrawn or past its deadline.",
     ),
     "tts.cancel_reason": (
-        "The reason does not fit the order's status",
-        "Choose a reason from the list offered for this order.",
+        "The reason does not fit the status",
+        "Choose a reason from the list that TikTok Shop offers for this order or request now; the lists change with market and status.",
     ),
     # Magento
     "mag.media_missing": (

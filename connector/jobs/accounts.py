@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from connector.jobs.runtime import JobContext, job
 from connector.services import accounts, housekeeping, mail
+from connector.services.accounts import onboarding_changes
 from connector.services.accounts.onboarding import describe_counts
 
 
@@ -12,7 +13,9 @@ def onboard(ctx: JobContext) -> None:
     """Fetch Onboarding Data (A036, A037)."""
     assert ctx.account_id is not None
     counts = accounts.import_onboarding_data(ctx.account_id, progress=lambda stage: ctx.progress(stage=stage))
-    ctx.finish(f"Onboarding Data Imported successfully: {describe_counts(counts)}.", **counts)
+    fetched = onboarding_changes.last(ctx.account_id)
+    changed = fetched.event.reason if fetched is not None else ""
+    ctx.finish(f"Onboarding Data Imported successfully: {describe_counts(counts)}. {changed}".strip(), **counts)
 
 
 @job("accounts.refresh_tokens")

@@ -18,7 +18,7 @@ from connector.models.account import AUTH_CONNECTED, AUTH_EXPIRED, AUTH_REVOKED,
 from connector.models.run import Schedule
 from connector.models.trace import Event
 from connector.services import accounts, policies, runs, setup
-from connector.services.accounts import onboarding
+from connector.services.accounts import onboarding, onboarding_changes, shop_checks
 from connector.web.auth import requires
 from connector.web.forms import render_form
 from connector.web.grids import grid_routes
@@ -182,6 +182,9 @@ def _page(account: Account, form: EditAccountForm) -> Response:
         production=account.environment == PRODUCTION,
         references={kind: onboarding.references(account.id, kind) for kind in onboarding.COUNT_LABELS},
         labels=onboarding.COUNT_LABELS,
+        fetched=onboarding_changes.last(account.id),
+        broken=onboarding_changes.broken_now(account),
+        shop_checks=shop_checks.of(account.id),
         webhook_address=onboarding.webhook_address(account),
         schedules=db.session.scalars(select(Schedule).where(Schedule.account_id == account.id).order_by(Schedule.kind)).all(),
         checks=checks,

@@ -108,7 +108,6 @@ def _content(here: Here) -> dict[str, Any]:
         return facts
     one = drafts.prepare([listing.id])[listing.id]
     found = diff.of(one)
-    checks = automation.decide(listing)
     return facts | {
         "fix": places.fix(listing),
         "may": {verb: by_hand.why_not(verb, listing) is None for verb in (by_hand.DELETE, by_hand.RECOVER, by_hand.UNLINK)},
@@ -116,7 +115,7 @@ def _content(here: Here) -> dict[str, Any]:
         "diff": found,
         "notes": one.notes,
         "problems": _problems(found.problems, listing),
-        "by_itself": {"action": "", "allowed": all(check["ok"] for check in checks), "checks": checks, "at": None} if checks else None,
+        "by_itself": automation.decide(listing),
         "work": (work := _work(listing)),
         "under_way": next(((item, run) for item, run in work if run.state not in FINAL_STATES and item.state in ("open", "waiting")), None),
         "calls": _calls(listing),
@@ -205,11 +204,11 @@ def preview(product_id: int) -> AnyResponse | str:
         else:
             toast("The same changes are being sent already." if submitted.existing else f"Sending {here.product.sku}.")
             return go_to(url_for("queue.run", run_id=submitted.run_id))
-    found = diff.preview(listing.id)
-    names = side_by_side.warehouses(listing.account_id)
+    one = drafts.prepare([listing.id])[listing.id]
+    found = diff.of(one)
     page = render_template(
         "products/preview.html", **head_of(here), diff=found, refusal=refusal, verdict=_verdicts(here)[actions.UPLOAD], problems=_problems(found.problems, listing),
-        changes=sorted(found.changes, key=lambda change: not change.destructive), label_of=lambda change: side_by_side.in_words(change, names),
+        changes=sorted(found.changes, key=lambda change: not change.destructive), words=side_by_side.Words(one),
     )  # fmt: skip
     return make_response(page, 409) if refusal else page
 

@@ -1,5 +1,6 @@
 """TikTok Shop: see `connector.clients` for the signatures."""
 
+from connector.clients.tiktok.aftersales import CreatedReturn, RefundAmount
 from connector.clients.tiktok.auth import AUTH_HOST, TikTokAuth, TokenGrant, authorization_url
 from connector.clients.tiktok.caller import API_HOST, Page
 from connector.clients.tiktok.catalogue import Prerequisite, Recommendation, UploadedImage
@@ -20,6 +21,7 @@ __all__ = [
     "OPERATIONS",
     "AuthorizedShop",
     "BatchResult",
+    "CreatedReturn",
     "ItemError",
     "ListingCheck",
     "MarkedShipped",
@@ -28,6 +30,7 @@ __all__ = [
     "Prerequisite",
     "ProductProblem",
     "Recommendation",
+    "RefundAmount",
     "Refusal",
     "SavedProduct",
     "SavedSku",

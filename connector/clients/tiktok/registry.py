@@ -103,7 +103,18 @@ OPERATIONS: dict[str, Operation] = {
     "reject_cancellation": _post("/return_refund/{version}/cancellations/{cancel_id}/reject"),
     "reject_reasons": _get("/return_refund/{version}/reject_reasons"),
     "decision_eligibility": _get("/return_refund/{version}/decision_eligibility", "202601"),
+    "calculate_refund": _search("/return_refund/{version}/refunds/calculate", "202602", fallback="202309"),
     "search_returns": _search("/return_refund/{version}/returns/search", "202602", fallback="202309"),
+    "return_records": _get("/return_refund/{version}/returns/{return_id}/records"),
+    "create_return": _post("/return_refund/{version}/returns", "202602", "202309"),
+    "approve_return": _post("/return_refund/{version}/returns/{return_id}/approve"),
+    "reject_return": _post("/return_refund/{version}/returns/{return_id}/reject", "202606", "202309"),
+    "upload_return_label": _post("/return_refund/{version}/returns/shipping_documents", "202405"),
+    # TTS §5.6.9, the coming model
+    "search_aftersales": _search("/return_refund/{version}/aftersales/search", "202603"),
+    "search_rma": _search("/return_refund/{version}/rma/search", "202604"),
+    "review_decision": _get("/return_refund/{version}/review_decision", "202606"),
+    "review_aftersales": _post("/return_refund/{version}/aftersales/review", "202609"),
     # TTS §5.8 webhooks
     "webhooks": _get("/event/{version}/webhooks"),
     "set_webhook": Operation("PUT", "/event/{version}/webhooks", "202309"),

@@ -10,6 +10,7 @@ from flask import Flask, Response
 from . import (  # noqa: F401  they register their operations and pages
     aftersales,
     brands,
+    cancellations,
     categories,
     console,
     control,
@@ -24,7 +25,10 @@ from . import (  # noqa: F401  they register their operations and pages
     orders,
     packages,
     products,
+    returns,
+    returns_control,
     shops,
+    splitting,
     uploads,
     views,
 )

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from .combining import leave_combined, others
 from .generator import Basket, Unit, build, listed_product, probabilities, product_of
 from .life import cancel_now, close_request, collect, complete, deliver, pay, release, request_cancel, settle
 from .orderbook import Document, Order, load, save
-from .reasons import buyer_cancel_reasons
+from .reasons import buyer_cancel_reasons, seller_cancel_reasons
+from .returns_acts import ask_return
+from .returns_life import open_returns
 from .shelf import offer
 
 if TYPE_CHECKING:
@@ -92,9 +95,10 @@ def _cancel(market: Marketplace, order: Order, wish: Document, now: int) -> None
         elif order.open_request():
             raise ValueError(f"order {order.id} has an open cancellation request already")
         else:
-            request_cancel(market, order, reason, now)
+            request_cancel(market, order, reason, now, line_ids)
         return
-    fallback = {"SELLER": "seller_cancel_reason_out_of_stock", "SYSTEM": "package_lost", "OPERATOR": "system_cancel_order_reason_potential_fraud"}
+    offered = seller_cancel_reasons(order)
+    fallback = {"SELLER": offered[0] if offered else "seller_cancel_reason_out_of_stock", "SYSTEM": "package_lost", "OPERATOR": "system_cancel_order_reason_potential_fraud"}
     cancel_now(market, order, by, wish.get("reason") or fallback[by], now, line_ids)
 
 
@@ -117,6 +121,7 @@ def _move(market: Marketplace, order: Order, wish: Document, now: int) -> None:
     after = {**before, **changes}
     if "full_address" not in wish:
         after["full_address"] = before["full_address"].replace(before["address_line1"], after["address_line1"], 1)
+    leave_combined(market, order, "ADDRESS_UPDATE_SPLIT", "BUYER", now)
     order.inner["address"] = after
     order.note(now, "address changed", after["full_address"])
     if "recipient_address" in order.doc:
@@ -135,16 +140,32 @@ def _parcels(order: Order, wish: Document, status: str) -> list[Document]:
 def _collect(market: Marketplace, order: Order, wish: Document, now: int) -> None:
     for package in _parcels(order, wish, "PROCESSING"):
         collect(market, order, package, now)
+        for member in others(market, order, package):
+            collect(market, member, member.packages[package["id"]], now)
+            save(market, member)
 
 
 def _deliver(market: Marketplace, order: Order, wish: Document, now: int) -> None:
     for package in _parcels(order, wish, "FULFILLING"):
         deliver(market, order, package, now)
+        for member in others(market, order, package):
+            deliver(market, member, member.packages[package["id"]], now)
+            save(market, member)
 
 
 def _complete(market: Marketplace, order: Order, wish: Document, now: int) -> None:
     _only(order, "DELIVERED")
+    if open_returns(order):
+        raise ValueError(f"order {order.id} has an open return")
     complete(order, now)
+
+
+def _risk(market: Marketplace, order: Order, wish: Document, now: int) -> None:
+    """Risk control takes the order in its sights and cancels it after `seconds`."""
+    if order.status in ("COMPLETED", "CANCELLED"):
+        raise ValueError(f"order {order.id} is {order.status}")
+    order.inner["risk_at"] = now + int(wish.get("seconds", 0))
+    order.note(now, "risk control", "looks at the order")
 
 
 def _only(order: Order, status: str) -> None:
@@ -161,4 +182,6 @@ ACTS: dict[str, Callable[[Any, Order, Document, int], None]] = {
     "collect": _collect,
     "deliver": _deliver,
     "complete": _complete,
+    "return": ask_return,
+    "risk": _risk,
 }

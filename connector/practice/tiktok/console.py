@@ -29,9 +29,9 @@ NEXT_ACTS = {
     "ON_HOLD": ("release", "cancel", "address"),
     "AWAITING_SHIPMENT": ("cancel", "withdraw", "address"),
     "PARTIALLY_SHIPPING": ("collect", "address"),
-    "AWAITING_COLLECTION": ("collect",),
-    "IN_TRANSIT": ("deliver",),
-    "DELIVERED": ("complete",),
+    "AWAITING_COLLECTION": ("collect", "return"),
+    "IN_TRANSIT": ("deliver", "return"),
+    "DELIVERED": ("return", "complete"),
 }
 LABELS = {
     "pay": "Pay",
@@ -42,6 +42,7 @@ LABELS = {
     "collect": "Carrier scans the parcel",
     "deliver": "Carrier delivers",
     "complete": "End the after-sales window",
+    "return": "Ask for a return",
 }
 
 blueprint.before_request(only_from_here)
@@ -131,6 +132,8 @@ def _offered(name: str, truth: dict[str, Any]) -> bool:
     waiting = any(each["cancel_status"] == "CANCELLATION_REQUEST_PENDING" for each in truth["cancellations"])
     if name == "cancel":
         return not waiting
+    if name == "return":
+        return bool(truth["may_return"])
     return waiting if name == "withdraw" else True
 
 

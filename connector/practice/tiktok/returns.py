@@ -15,8 +15,22 @@ from .pages import Page, joined, time_window
 from .reasons import return_reject_reasons
 from .refusals import Refusal
 from .returns_decisions import DECISIONS, OFFER, OFFER_LATER, possible, refuses
-from .returns_life import EXCHANGE, REPLACEMENT, SUCCESS, Request, amount_of, approve, move, offer, open_return
-from .returns_life import APPEALABLE, AWAITING_SHIP, PENDING, REFUSED_PACKAGE, REJECTED
+from .returns_life import (
+    APPEALABLE,
+    AWAITING_SHIP,
+    EXCHANGE,
+    PENDING,
+    REFUSED_PACKAGE,
+    REJECTED,
+    REPLACEMENT,
+    SUCCESS,
+    Request,
+    amount_of,
+    approve,
+    move,
+    offer,
+    open_return,
+)
 from .uploads import address, picture_row
 
 FILTERS = {

@@ -113,7 +113,7 @@ def combine_packages(call: Call) -> dict[str, Any]:
 @operation("packages.uncombine", "POST /fulfillment/{version}/packages/{package_id}/uncombine", "202309", SCOPE, writes=True)
 def uncombine(call: Call) -> dict[str, Any]:
     """Takes the named orders out, or takes the package apart when none is named."""
-    order, package = package_of(call, call.path["package_id"])
+    _, package = package_of(call, call.path["package_id"])
     members = [each["id"] for each in package["orders"]]
     if len(members) < 2 or package["status"] != "TO_FULFILL":
         raise Refusal(codes.BATCH_NOT_ALLOWED, f"package {package['id']} cannot be taken apart: it holds {len(members)} orders and is {package['status']}")

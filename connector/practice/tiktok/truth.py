@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .orderbook import Document, Order, from_row, load, public
+from .returns_life import TYPES, returnable
 
 if TYPE_CHECKING:
     from .marketplace import Marketplace
@@ -53,6 +54,11 @@ def summary(order: Order, external: list[Document]) -> Document:
         "external_orders": external,
         "packages": packages,
         "cancellations": cancellations,
+        "returns": [
+            {name: each.get(name, "") for name in ("return_id", "return_type", "return_status", "arbitration_status", "role", "return_reason")}
+            | {"refund_total": each["refund_amount"]["refund_total"]}
+            for each in order.inner.get("returns", {}).values()
+        ],
     }
 
 
@@ -89,6 +95,8 @@ def everything(market: Marketplace, order_id: str) -> dict[str, Any]:
         "summary": summary(order, external),
         "packages": [public(each) for each in order.packages.values()],
         "cancellations": [public(each) for each in order.cancellations.values()],
+        "returns": [public(each) for each in order.inner.get("returns", {}).values()],
+        "may_return": [kind for kind in TYPES if returnable(order, kind, "BUYER")],
         "external_orders": external,
         "timeline": order.inner["timeline"],
     }

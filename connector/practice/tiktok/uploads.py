@@ -156,6 +156,14 @@ def seeded_picture(market: Marketplace, now: int) -> str:
     return uri
 
 
+def drawn_picture(market: Marketplace, name: str, sides: tuple[int, int], colour: tuple[int, int, int], now: int) -> str:
+    """The uri of a plain picture such as a buyer might send; made once for each name."""
+    uri = f"tos-practice-i-drawn/{name}"
+    if picture_row(market, uri) is None:
+        _register(market, uri, "image", "MAIN_IMAGE", "PNG", f"{name}.png", sides, swatch(*sides, colour), now)
+    return uri
+
+
 @blueprint.get("/obj/<path:uri>")
 def serve(uri: str) -> Response:
     """The bytes as they were uploaded."""

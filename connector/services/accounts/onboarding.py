@@ -75,12 +75,12 @@ def import_onboarding_data(account_id: int, progress: Progress = lambda stage: N
         before = _counts(session, account_id)
         found = onboarding_changes.store(session, account_id, rows, READ if tree is None else (CATEGORY, *READ))
         counts = _counts(session, account_id)
-        kept = onboarding_changes.follow(session, account, found)
+        outcome = onboarding_changes.follow(session, account, found)
         account.onboarded_at = utcnow()
         ensure_schedules(account)
-        message = f"Onboarding Data Imported successfully: {describe_counts(counts)}. {onboarding_changes.in_words(kept)}".strip()
-        after = {**counts, "webhooks": len(registered), **kept}
-        events.record(onboarding_changes.EVENT, "account", account_id, message, account_id=account_id, before=before, after=after)
+        message = f"Onboarding Data Imported successfully: {describe_counts(counts)}."
+        after = {**counts, "webhooks": len(registered), **outcome.after()}
+        events.record(onboarding_changes.EVENT, "account", account_id, message, account_id=account_id, before=before, after=after, reason=outcome.reason())
     return counts
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import delete, insert, select, update
@@ -17,6 +17,8 @@ from connector.domain.onboarding_changes import (
     CATEGORY,
     COSMETIC,
     ENABLED,
+    NOUNS,
+    VERBS,
     WAREHOUSE,
     Change,
     Difference,
@@ -58,12 +60,30 @@ class Breakage:
 
 @dataclass(frozen=True, slots=True)
 class LastFetch:
-    """The last import, for the account's page. ``lines``: ``summary``; ``first``: there was nothing to compare with."""
+    """The last import, for the account's page. ``changes``: a sentence, "" when there was nothing to compare with; ``details``: (what happened, to which)."""
 
     event: Event
-    first: bool
-    sentence: str
-    lines: Sequence[Mapping[str, Any]]
+    changes: str
+    details: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an import changed and what that breaks. ``changes``, ``details``: as in ``LastFetch``."""
+
+    changes: str
+    details: dict[str, str]
+    broken: list[Breakage]
+
+    def reason(self) -> str:
+        """For the event and the run; "" for the first import."""
+        breaks = " ".join(each.sentence() for each in self.broken)
+        return f"Since the fetch before: {_uncapitalised(self.changes)} {breaks}".strip() if self.changes else ""
+
+    def after(self) -> dict[str, str]:
+        """For the event, beside the figures: nothing nested, because a person reads it as a table."""
+        breaks = {"breaks": " ".join(each.sentence() for each in self.broken)} if self.broken else {}
+        return {"changes": self.changes, **self.details, **breaks}
 
 
 def store(session: Session, account_id: int, read: Iterable[Reference], kinds: Collection[str]) -> Difference:
@@ -92,8 +112,8 @@ def store(session: Session, account_id: int, read: Iterable[Reference], kinds: C
     return found
 
 
-def follow(session: Session, account: Account, found: Difference) -> dict[str, Any]:
-    """Do what the changes ask for, in the caller's transaction, and give what the event keeps: ``{"first", "changes", "gone", "broken"}``.
+def follow(session: Session, account: Account, found: Difference) -> Outcome:
+    """Do what the changes ask for, in the caller's transaction, and say what changed and what it breaks.
 
     Listings that depend on a changed category or warehouse are marked due, the category's attributes are fetched again, templates show the
     category's new name, and policies are checked again.
@@ -102,40 +122,33 @@ def follow(session: Session, account: Account, found: Difference) -> dict[str, A
     _categories_changed(session, account, found.of(CATEGORY))
     if found.of(WAREHOUSE):
         due.mark(reason="The shop's warehouses changed", content=False, account_id=account.id)
-    gone = _gone(session, account.id, found)
-    touched = {*gone[CARRIER], *(change.row.remote_id for change in found.notable() if change.row.kind in (CATEGORY, WAREHOUSE))}
-    broken = [asdict(each) for each in broken_now(account, gone) if each.value in touched]
-    first = CATEGORY in found.first or WAREHOUSE in found.first
-    return {"first": first and not found.notable(), "changes": summary(found.notable()), "gone": gone, "broken": broken}
+    notable = found.notable()
+    lost = {(change.row.kind, _relied_on(change.row)) for change in notable if change.new is None}
+    lost -= {(kind, value) for kind, values in _known(account.id).items() for value in values}
+    touched = {_relied_on(row) for change in notable for row in (change.old, change.new) if row is not None}
+    lines = summary(notable)
+    details = {f"{NOUNS[line['kind']][1]} {VERBS[line['what']]}": _listed(line) for line in lines}
+    broken = [each for each in broken_now(account, lost) if each.value in touched]
+    return Outcome("" if found.first and not notable else sentence(lines), details, broken)
 
 
 def last(account_id: int) -> LastFetch | None:
-    """The last import; None before the first one, or when that did not compare yet."""
+    """The last import; None before the first one."""
     event = _last_event(account_id)
-    if event is None or "changes" not in (event.after or {}):
+    if event is None:
         return None
-    lines = event.after["changes"]
-    return LastFetch(event, event.after["first"], sentence(lines), lines)
+    details = {key: value for key, value in (event.after or {}).items() if isinstance(value, str)}
+    changes = details.pop("changes", "")
+    details.pop("breaks", None)
+    return LastFetch(event, changes, list(details.items()))
 
 
-def in_words(kept: Mapping[str, Any]) -> str:
-    """Of ``follow``: what changed and what it breaks; "" for the first import."""
-    if kept["first"]:
-        return ""
-    broken = [Breakage(**each).sentence() for each in kept["broken"]]
-    return " ".join([f"Since the last fetch: {_uncapitalised(sentence(kept['changes']))}", *broken])
+def broken_now(account: Account, lost: Collection[tuple[str, str]] = ()) -> list[Breakage]:
+    """What relies on things that the shop does not have now, whenever they went: its listing templates, their inventory policies, its order policy.
 
-
-def broken_now(account: Account, gone: Mapping[str, Collection[str]] | None = None) -> list[Breakage]:
-    """What relies on things that the shop does not have now, whenever they went.
-
-    ``gone``: warehouse ids and carrier names that this shop had once, as ``follow`` keeps them; by default those of the last import. What no shop has counts
-    anyway; what only other shops have does not, because a policy may serve several.
+    A policy that serves several shops may name what only the other ones have, unless this shop has ``lost`` it, as (kind, id or carrier's name).
     """
-    if gone is None:
-        event = _last_event(account.id)
-        gone = (event.after or {}).get("gone", {}) if event is not None else {}
-    return [*_broken_templates(account.id), *_broken_inventory(account.id, gone), *_broken_orders(account, gone)]
+    return [*_broken_templates(account.id), *_broken_inventory(account.id, lost), *_broken_orders(account, lost)]
 
 
 def _last_event(account_id: int) -> Event | None:
@@ -195,24 +208,23 @@ def _rename_paths(session: Session, account_id: int, templates: list[tuple[int, 
 # --- what it breaks ---------------------------------------------------------------------------------------------------------------------------
 
 
-def _gone(session: Session, account_id: int, found: Difference) -> dict[str, list[str]]:
-    """Warehouses (by id) and carriers (by name) that the shop has no more: gone now, or gone before and not back."""
-    event = _last_event(account_id)
-    before: Mapping[str, Any] = (event.after or {}).get("gone", {}) if event is not None else {}
-    known = _known(account_id)
-    result = {}
-    for kind, value in ((WAREHOUSE, "remote_id"), (CARRIER, "name")):
-        lost = {getattr(change.old, value) for change in found.of(kind) if change.old is not None}
-        result[kind] = sorted((lost | set(before.get(kind, ()))) - known[kind].keys())
-    return result
+def _relied_on(row: Reference) -> str:
+    """By what policies name it: a carrier by its name, because its id differs with every delivery option."""
+    return row.name if row.kind == CARRIER else row.remote_id
 
 
-def _known(account_id: int | None = None) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """Warehouses by id and carriers by name, of one shop or of all."""
-    query = select(ShopReference.kind, ShopReference.remote_id, ShopReference.name, ShopReference.data).where(ShopReference.kind.in_((WAREHOUSE, CARRIER)))
+def _listed(line: Mapping[str, Any]) -> str:
+    return "; ".join(line["rows"]) + (f"; and {line['more']} more" if line["more"] else "")
+
+
+def _known(*account_ids: int) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Warehouses by id and carriers by name, of these shops."""
+    query = select(ShopReference.kind, ShopReference.parent_id, ShopReference.remote_id, ShopReference.name, ShopReference.data)
+    query = query.where(ShopReference.kind.in_((WAREHOUSE, CARRIER)), ShopReference.account_id.in_(account_ids))
     found: dict[str, dict[str, Mapping[str, Any]]] = {WAREHOUSE: {}, CARRIER: {}}
-    for kind, remote_id, name, data in db.session.execute(query if account_id is None else query.where(ShopReference.account_id == account_id)):
-        found[kind][remote_id if kind == WAREHOUSE else name] = data
+    for row in db.session.execute(query):
+        reference = Reference(*row)
+        found[reference.kind][_relied_on(reference)] = reference.data
     return found
 
 
@@ -233,15 +245,14 @@ def _broken_templates(account_id: int) -> list[Breakage]:
     return found
 
 
-def _broken_inventory(account_id: int, gone: Mapping[str, Collection[str]]) -> list[Breakage]:
+def _broken_inventory(account_id: int, lost: Collection[tuple[str, str]]) -> list[Breakage]:
     used = select(ListingTemplate.inventory_policy_id).where(ListingTemplate.account_id == account_id)
-    found, known = list[Breakage](), _known()[WAREHOUSE]
-    if not known:
-        return []
+    found = list[Breakage]()
     for policy in db.session.scalars(select(Policy).where(Policy.id.in_(used), Policy.deleted_at.is_(None)).order_by(Policy.title)):
-        for row in InventoryPolicy.model_validate(policy.body).sources:
+        known = _known(account_id, *policies.account_ids(policy.id))[WAREHOUSE]
+        for row in InventoryPolicy.model_validate(policy.body).sources if known else ():
             sends, warehouse = f"sends the stock of {row.source_code} to the warehouse", known.get(row.warehouse_id)
-            if warehouse is None or row.warehouse_id in gone.get(WAREHOUSE, ()):
+            if warehouse is None or (WAREHOUSE, row.warehouse_id) in lost:
                 words, remedy = f"{sends} {row.warehouse_id}, which the shop no longer has", "Choose another warehouse."
             elif (status := warehouse.get("effect_status") or ENABLED) != ENABLED:
                 words = f"{sends} {warehouse.get('name') or row.warehouse_id}, of which TikTok says {status}"
@@ -252,19 +263,16 @@ def _broken_inventory(account_id: int, gone: Mapping[str, Collection[str]]) -> l
     return found
 
 
-def _broken_orders(account: Account, gone: Mapping[str, Collection[str]]) -> list[Breakage]:
+def _broken_orders(account: Account, lost: Collection[tuple[str, str]]) -> list[Breakage]:
     try:
         policy = policies.order_policy_row(account)
     except DomainError:
         return []
-    known = _known()[CARRIER]
-    if not known:
-        return []
+    known = _known(account.id, *policies.account_ids(policy.id))[CARRIER]
+    rows = OrderPolicy.model_validate(policy.body).carrier_mapping if known else ()
+    words = "maps {0.magento_carrier} to the carrier {0.tiktok_carrier}, which the shop no longer has"
     return [
-        Breakage(
-            "policy", policy.id, policy.title, f"maps {row.magento_carrier} to the carrier {row.tiktok_carrier}, which the shop no longer has",
-            "Choose another carrier.", row.tiktok_carrier,
-        )
-        for row in OrderPolicy.model_validate(policy.body).carrier_mapping
-        if row.tiktok_carrier not in known or row.tiktok_carrier in gone.get(CARRIER, ())
-    ]  # fmt: skip
+        Breakage("policy", policy.id, policy.title, words.format(row), "Choose another carrier.", row.tiktok_carrier)
+        for row in rows
+        if row.tiktok_carrier not in known or (CARRIER, row.tiktok_carrier) in lost
+    ]

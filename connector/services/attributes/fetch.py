@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from connector.clients.errors import ApiError
@@ -191,11 +191,16 @@ class Reader:
 
     def _node(self, client: TikTokClient, category_id: str) -> dict[str, Any] | None:
         if not self._fresh:
-            young = select(ShopReference.data).where(
-                ShopReference.account_id == self.account_id,
-                ShopReference.kind == "category",
-                ShopReference.remote_id == category_id,
-                ShopReference.fetched_at > utcnow() - TREE_KEPT,
+            # an import writes only what has changed, so the age of the others is that of the import
+            young = (
+                select(ShopReference.data)
+                .join(Account, Account.id == ShopReference.account_id)
+                .where(
+                    ShopReference.account_id == self.account_id,
+                    ShopReference.kind == "category",
+                    ShopReference.remote_id == category_id,
+                    or_(ShopReference.fetched_at > utcnow() - TREE_KEPT, Account.onboarded_at > utcnow() - TREE_KEPT),
+                )
             )
             kept = db.session.scalar(young)
             end_reading()

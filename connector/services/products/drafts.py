@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import select
+from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import joinedload
 
 from connector.core.clock import utcnow
@@ -410,6 +410,9 @@ def _taken(account_id: int, prepared: Sequence[Prepared]) -> _Taken:
         query = select(ListingSku.seller_sku_key, ListingSku.listing_id).where(ListingSku.account_id == account_id, ListingSku.seller_sku_key.in_(part))
         for key, listing_id in db.session.execute(query):
             taken.by_sku.setdefault(key, set()).add(listing_id)
+        for key, listing_id, options in db.session.execute(_to_be_worked_out(account_id).where(Product.sku_key.in_(part))):
+            if (options or {}).get("seller_sku_attribute", "sku") in ("", "sku"):
+                taken.by_sku.setdefault(key, set()).add(listing_id)
     strangers = select(TikTokProduct.seller_skus).where(
         TikTokProduct.account_id == account_id, TikTokProduct.listing_id.is_(None), TikTokProduct.status != "DELETED"
     )
@@ -423,6 +426,13 @@ def _taken(account_id: int, prepared: Sequence[Prepared]) -> _Taken:
         for code, listing_id in db.session.execute(query):
             taken.by_code.setdefault(code, set()).add(listing_id)
     return taken
+
+
+def _to_be_worked_out(account_id: int) -> Select[Any]:
+    """SKU, listing and template options of simple products that were assigned a moment ago: their variants are written by the first evaluation."""
+    query = select(Product.sku_key, Listing.id, ListingTemplate.options).join(Listing, Listing.product_id == Product.id).join(Listing.template)
+    worked_out = exists().where(ListingSku.listing_id == Listing.id)
+    return query.where(Listing.account_id == account_id, Product.type_id.in_(SIMPLE), Product.gone_at.is_(None), ~worked_out)
 
 
 def _charts(uris: Collection[str]) -> dict[str, HostedImage]:

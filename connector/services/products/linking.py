@@ -114,10 +114,10 @@ def figures(account_id: int) -> Found:
     mine = TikTokProduct.account_id == account_id
     count = select(func.count()).select_from(TikTokProduct).where(mine)
     linked = db.session.scalar(count.where(TikTokProduct.listing_id.is_not(None))) or 0
-    return Found(db.session.scalar(count) or 0, linked, db.session.scalar(count.where(*_ready())) or 0)
+    return Found(db.session.scalar(count) or 0, linked, db.session.scalar(count.where(*ready())) or 0)
 
 
-def _ready() -> tuple[Any, ...]:
+def ready() -> tuple[Any, ...]:
     """Rows that Assign Products links: a sure suggestion without a problem."""
     return (
         TikTokProduct.listing_id.is_(None), TikTokProduct.suggestion.in_((EXACT, CASE)), TikTokProduct.problem == "",
@@ -155,7 +155,7 @@ def _store(session: Session, account_id: int, heads: Sequence[Mapping[str, Any]]
 
 def submit_suggested(account_id: int, *, started_by: str, template_id: int | None = None) -> runs.Submitted:
     """Assign Products: link everything whose suggestion is sure. Raises ``DomainError`` when there is nothing of the kind."""
-    query = select(TikTokProduct.id, TikTokProduct.title).where(TikTokProduct.account_id == account_id, *_ready()).order_by(TikTokProduct.id)
+    query = select(TikTokProduct.id, TikTokProduct.title).where(TikTokProduct.account_id == account_id, *ready()).order_by(TikTokProduct.id)
     items = [(str(row.id), row.title) for row in db.session.execute(query)]
     if not items:
         raise DomainError("link.nothing", "No TikTok product has a sure suggestion.", "Import products from TikTok Shop first, or link by hand.")

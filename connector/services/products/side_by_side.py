@@ -5,6 +5,7 @@ From what is stored, without a call. The differences are those of the dry run, s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -19,11 +20,13 @@ from connector.domain.listing_body import Choice, Dimensions, Identifier, Listin
 from connector.domain.listing_diff import LABELS, Change
 from connector.models.account import ShopReference
 from connector.models.listing import ListingSku
+from connector.models.product import Product
 from connector.services.products import state
 from connector.services.products.diff import Diff
 from connector.services.products.drafts import PENDING, Prepared
 
 TEXT, HTML, PICTURES = "text", "html", "pictures"
+_ID = re.compile(r"\b\d{5,}\b")
 _UNITS = {"KILOGRAM": "kg", "GRAM": "g", "POUND": "lb", "CENTIMETER": "cm", "INCH": "in"}
 
 
@@ -34,6 +37,7 @@ class Picture:
     file: str
     address: str
     words: str
+    product_id: int | None = None  #: whose picture it is, when it is not the listing's own product
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +113,32 @@ def warehouses(account_id: int) -> dict[str, str]:
     return {remote_id: name or remote_id for remote_id, name in db.session.execute(query)}
 
 
-def in_words(change: Change, places: Mapping[str, str]) -> str:
-    """A change's label with the name of its warehouse in place of TikTok's id."""
-    place = change.field.rpartition(".inventory[")[2].rstrip("]") if ".inventory[" in change.field else ""
-    return change.label.replace(place, places[place]) if place in places else change.label
+class Words:
+    """A dry run's changes as people read them: names in place of TikTok's ids, pictures in place of their uris."""
+
+    def __init__(self, one: Prepared) -> None:
+        self._names, self._places = _Names(one), warehouses(one.listing.account_id)
+
+    def label(self, change: Change) -> str:
+        """With the name of its warehouse."""
+        place = change.field.rpartition(".inventory[")[2].rstrip("]") if ".inventory[" in change.field else ""
+        return change.label.replace(place, self._places[place]) if place in self._places else change.label
+
+    def text(self, change: Change, side: str) -> str:
+        """``side``: the change's ``now`` or ``send``."""
+        if change.field == "category_id":
+            return self._names.category(side)
+        if change.field == "brand_id":
+            return self._names.brand(side)
+        if change.field.startswith("product_attributes[") or change.field.endswith((".sales_attributes", "]")):
+            return _ID.sub(lambda found: self._names.known(found[0]), side)
+        return side
+
+    def pictures(self, change: Change, side: str) -> tuple[Picture, ...]:
+        """Of a change of pictures; () for every other one."""
+        if not (change.field == "main_images" or change.field.endswith(".sku_img")) or not side:
+            return ()
+        return tuple(self._names.picture(uri.replace("to be uploaded: ", PENDING), place) for place, uri in enumerate(side.split(", "), 1))
 
 
 # --- the product's own fields ---------------------------------------------------------------------------------------------------------------
@@ -124,6 +150,8 @@ class _Names:
     def __init__(self, one: Prepared) -> None:
         listing, self._shown = one.listing, dict(one.listing.live or {})
         self.files = {image.uri: source for source, image in one.hosted.images.items()}
+        query = select(Product.id, Product.image).join(ListingSku, ListingSku.product_id == Product.id).where(ListingSku.listing_id == listing.id)
+        self._owners = {image: product_id for product_id, image in db.session.execute(query) if product_id != listing.product_id}
         self.addresses = {str(image.get("uri")): str((image.get("urls") or [""])[0]) for image in self._shown.get("main_images") or ()}
         self._categories: dict[str, str] = {}
         if listing.template is not None:
@@ -149,6 +177,10 @@ class _Names:
     def choices(self, values: Sequence[Choice]) -> str:
         return ", ".join(choice.name or self._choices.get(choice.id, choice.id) for choice in values)
 
+    def known(self, key: str) -> str:
+        """The name of an attribute or of a value, by its id."""
+        return self._choices.get(key) or self.attributes.get(key, key)
+
     def variant(self, sku: SkuBody) -> str:
         return " / ".join(each.value_name or self._choices.get(each.value_id, each.value_id) for each in sku.sales_attributes)
 
@@ -157,9 +189,11 @@ class _Names:
 
     def picture(self, uri: str, place: int) -> Picture:
         if uri.startswith(PENDING):
-            return Picture(uri.removeprefix(PENDING), "", f"Picture {place}, to be uploaded: {uri.removeprefix(PENDING)}")
+            file = uri.removeprefix(PENDING)
+            return Picture(file, "", f"Picture {place}, to be uploaded: {file}", self._owners.get(file))
         file = self.files.get(uri, "")
-        return Picture(file, self.addresses.get(uri, ""), f"Picture {place}: {file}" if file else f"Picture {place}, which was not uploaded from Magento")
+        words = f"Picture {place}: {file}" if file else f"Picture {place}, which is not one of those in Magento"
+        return Picture(file, self.addresses.get(uri, ""), words, self._owners.get(file))
 
 
 def _rows(one: Prepared, review: ListingBody | None, changed: Mapping[str, Change], names: _Names) -> list[Row]:
@@ -199,7 +233,18 @@ def _rows(one: Prepared, review: ListingBody | None, changed: Mapping[str, Chang
     ]
     if any(body is not None and body.size_chart for body in (one.shown, one.live)):
         rows.append(row("size_chart", None, lambda body: "Size chart" if body.size_chart else ""))
-    return rows
+    return [each for each in rows if each.magento or each.send or each.live or each.review]
+
+
+def _magento_weight(one: Prepared) -> str:
+    """The product's own, else that of its heaviest variant, as the draft takes it."""
+    if one.product is None:
+        return ""
+    unit = "lb" if one.plan is not None and one.plan.weight_unit == "lbs" else "kg"
+    if one.product.weight:
+        return f"{one.product.weight.normalize():f} {unit}"
+    heaviest = max((offer.product.weight for offer in one.offers if offer.product.weight), default=None)
+    return f"{heaviest.normalize():f} {unit}, heaviest variant" if heaviest else ""
 
 
 def _attributes(one: Prepared, review: ListingBody | None, changed: Mapping[str, Change], names: _Names) -> list[Row]:

@@ -24,9 +24,9 @@ from connector.domain.listing_body import ListingBody
 from connector.domain.listing_codes import ListingProblem
 from connector.domain.listing_diff import Change
 from connector.models.account import Account
-from connector.models.listing import DELETED, FROZEN, LIVE, Listing
+from connector.models.listing import DELETED, FROZEN, LIVE, Listing, ListingSku
 from connector.services import connections, events
-from connector.services.products import creating, drafts, images, prerequisites, price_push, send_only, state, status_sync, stock_push, validate
+from connector.services.products import creating, drafts, evaluate, images, prerequisites, price_push, send_only, state, status_sync, stock_push, validate
 from connector.services.products.claims import CLAIM, Claim, busy
 from connector.services.products.drafts import Prepared
 
@@ -81,6 +81,7 @@ def upload_one(
         work = _Work(listing, account, connections.tiktok(account.id), claim, stage, shared or Uploads())
         try:
             _refuse(listing)
+            _work_out(listing)
             message, sent = _upload(work, seen_fingerprint)
         except Waits as later:
             _park(listing_id, later, later.seconds)
@@ -241,6 +242,14 @@ def _offers(listing_id: int) -> str:
     except (DomainError, api.ApiError) as error:
         return f" Price or stock follow later: {error}"
     return ""
+
+
+def _work_out(listing: Listing) -> None:
+    """A listing that was assigned a moment ago has no variants here yet: without them nobody sees that a seller SKU is taken, nor whose stock is sent."""
+    known = db.session.scalar(select(ListingSku.id).where(ListingSku.listing_id == listing.id).limit(1))
+    end_reading()
+    if known is None:
+        evaluate.evaluate([listing.id], reason="Upload")
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------------------------------
