@@ -62,6 +62,13 @@ TikTok Shop (`clients.tiktok`)::
         .reject_reasons(return_or_cancel_id, *, locale=None) -> list[dict]
         .decision_eligibility(return_or_cancel_id, *, check_decisions=(), locale=None) -> list[dict]
         .search_returns(filters=None, *, page_size=50, page_token=None, ...) -> Page; .iter_returns(filters=None) -> Iterator[dict]
+        .return_records(return_id, *, locale=None) -> list[dict]          # words and pictures of both sides
+        .approve_return(return_id, *, decision, idempotency_key, buyer_keep_item=False, partial_refund=(Decimal, currency) | None) -> None
+        .reject_return(return_id, *, decision, reject_reason, idempotency_key, comment=None, images=(), partial_refund=None) -> None
+        .create_return(order_id, *, return_type, return_reason, idempotency_key, line_ids=None, refund_total=None, currency=None, ...) -> CreatedReturn
+        .calculate_refund(order_id, *, request_type, reason_name, line_ids=None, ...) -> RefundAmount     # currency, total, subtotal, tax, ...
+        .upload_return_label(return_ids, *, name, content, media_type="application/pdf", qr_code=False, tracking_number=None, ...) -> None
+        .search_aftersales(filters) .search_rma(filters) .review_decision(id) .review_aftersales(kind, decisions, *, idempotency_key) -> dict
         .prerequisites() -> list[Prerequisite]                            # check_item, is_failed, fail_reasons
         .categories(*, version=None, locale=None, keyword=None, listing_platform=None, prohibited=False) -> list[dict]
         .recommend_category(product_title, *, description=None, image_uris=(), version=None, **more) -> Recommendation | None

@@ -136,7 +136,8 @@ def _on_connect(connection: Any, record: Any) -> None:
         return
     connection.isolation_level = None  # we say BEGIN ourselves, or a savepoint would commit on release
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000", "cache_size=-32000"):
+    # 8 MB: each connection of the pool fills a cache of its own, while the system keeps the file's pages for all of them
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000", "cache_size=-8000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

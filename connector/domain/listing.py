@@ -178,7 +178,8 @@ def _skus(
         seller_sku = variant.text(plan.seller_sku_attribute).strip()
         if offer.price.block is not None:
             block = offer.price.block
-            found.wrong(codes.PRICE_INVALID, f"skus[{place}].price", f"{variant.sku}: {block.reason}", block.remedy)
+            named = block.reason if variant.sku in block.reason else f"{variant.sku}: {block.reason}"
+            found.wrong(codes.PRICE_INVALID, f"skus[{place}].price", named, block.remedy)
         reasons[f"{seller_sku}.price"] = offer.price.explanation
         reasons[f"{seller_sku}.inventory"] = offer.stock.explanation
         code = variant.text(plan.identifier_attribute).strip() if plan.identifier_attribute else ""

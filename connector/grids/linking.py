@@ -138,7 +138,7 @@ def linking_grid(link_form: type[Any], row_url: Callable[[Mapping[str, Any]], st
             Action(
                 key="link", label="Link as suggested", icon="link", permission="products.write", preview=_may_link, submit=_link, form_class=link_form, scoped=True,
                 visible=lambda row: row["linked_as"] is None and row["suggested_id"] is not None,
-                help="The TikTok product becomes the listing of the Magento product. Nothing is sent by that; from then on stock and prices come from Magento.",
+                help="The TikTok product becomes the listing of the Magento product. Nothing is sent by that. In a listing template stock and prices come from Magento from then on.",
             ),
             Action(
                 key="unlink", label="Unlink", icon="unlink", permission="products.write", preview=_may_unlink, submit=_unlink, scoped=True, danger=True,

@@ -1,4 +1,4 @@
-"""Job bodies that read Magento's catalogue and stock."""
+"""Job bodies that read Magento's catalogue, stock and prices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from connector.jobs.runtime import Item, JobContext, job
 from connector.models.account import Account
 from connector.models.run import JobItem
 from connector.services import runs
-from connector.services.products import automation, catalogue, stock_reading
+from connector.services.products import automation, catalogue, price_reading, stock_reading
 from connector.services.products.reading import Run
 
 
@@ -46,6 +46,20 @@ def import_stock(ctx: JobContext) -> None:
         ctx.map(lambda item: _take_stock(item, magento_id, website))
         return
     found = stock_reading.read_stock(magento_id, website, product_ids=ctx.args.get("product_ids"), run=ctx)
+    ctx.finish(found.sentence(), **vars(found))
+
+
+@job("products.import_prices")
+def import_prices(ctx: JobContext) -> None:
+    """Prices that changed without moving the product's time; the products are read again. Without an account: a run for each store."""
+    account = _account(ctx)
+    if account is None:
+        return
+    magento_id, view = _store(account)
+    if _again(ctx):
+        ctx.map(lambda item: _take(item, magento_id, view))
+        return
+    found = price_reading.read_prices(magento_id, run=ctx)
     ctx.finish(found.sentence(), **vars(found))
 
 

@@ -23,6 +23,7 @@ def upload_products(ctx: JobContext) -> None:
     ctx.progress(stage="Asking whether the shop is ready to list", force=True)
     failed = prerequisites.read(account_id)
     shared = upload.Uploads(blocked=prerequisites.blocking(failed))
+    upload.work_out([int(ref) for ref in _open_refs(ctx)])
     ctx.progress(stage="Uploading", force=True)
 
     def one(item: Item) -> str:

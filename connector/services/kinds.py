@@ -35,6 +35,7 @@ _ALL = (
     Kind("cancellations.import", "Import cancellation requests", IMPORTS),
     Kind("products.import", "Import products from Magento", IMPORTS, remote=False),
     Kind("products.import_stock", "Read stock from Magento", IMPORTS, remote=False),
+    Kind("products.import_prices", "Read prices from Magento", IMPORTS, remote=False),
     Kind("products.evaluate", "Work out prices and stock", DEFAULT, remote=False),
     Kind("products.stock_down", "Send falling stock", ACTIONS),
     Kind("products.sync", "Inventory Price Sync", DEFAULT),

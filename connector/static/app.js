@@ -70,7 +70,10 @@
     const wrong = document.querySelector("[data-focus]");
     wrong?.focus();
     wrong?.removeAttribute("data-focus");  // once: a later swap elsewhere must not take the focus from who types
+    if (!wrong && left && document.activeElement === document.body) document.getElementById(left)?.focus();
   };
+  let left = "";  // the row with the focus: what is in it may be swapped away
+  document.addEventListener("htmx:before:swap", () => { left = document.activeElement?.closest("tr[data-row]")?.id || ""; });
   document.addEventListener("htmx:after:swap", settle);
   document.addEventListener("DOMContentLoaded", settle);
   document.addEventListener("htmx:before:request", (event) => {

@@ -6,16 +6,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from bench import listing
 from bench.house import House
 
 ADMINISTRATOR, PASSWORD = "ada@example.test", "correct-horse-battery-staple"
 ORDERS = 40
+LISTED = 12  #: load-test products that are listed beside the two with variants; the first two are refused by the audit
 
 
 def open_shop(house: House) -> None:
-    """An administrator, the GB practice shop, orders in every state, parcels by known and unknown carriers, and orders that cannot be created."""
+    """An administrator, the GB practice shop, orders in every state, parcels by known and unknown carriers, orders that cannot be created; listings that are
+    live, rejected and incomplete."""
     plain = {"platform_shipping": 0, "fulfilled_by_tiktok": 0, "sample": 0, "bundle": 0}
-    house.post("magento", "seed", {"world": "demo", "bulk": 40})
+    house.post("magento", "seed", {"world": "demo", "bulk": LISTED + 1})
     house.post("tiktok", "seed", {"region": "GB", "orders": ORDERS - 3, "seed": 3, "since_hours": 48})
     house.post(
         "tiktok", "seed", {"region": "GB", "orders": 3, "seed": 9, "since_hours": 20, "skus": ["BULK-000990"], "status": "AWAITING_SHIPMENT", "kinds": plain}
@@ -39,6 +42,32 @@ def open_shop(house: House) -> None:
         from connector.services import reconcile
 
         reconcile.submit_all(started_by=ADMINISTRATOR)
+        settled(house, app)
+    listing.list_products(house, app, account_id, say=lambda words: None)
+    with app.app_context():
+        _leave_incomplete(house, app, account_id)
+
+
+def _leave_incomplete(house: House, app: Any, account_id: int) -> None:
+    """A template whose required attributes nobody has mapped, and products that cannot be sent with it."""
+    from sqlalchemy import select
+
+    from connector.core.db import db
+    from connector.models.account import ShopReference
+    from connector.services import policies, runs
+    from connector.services.templates import editing
+
+    mugs = db.session.scalar(
+        select(ShopReference.remote_id).where(ShopReference.account_id == account_id, ShopReference.kind == "category", ShopReference.name == "Stoneware Mugs")
+    )
+    query = editing.query_of("all", [{"attribute": "sku", "operator": "starts_with", "value": "MUG"}])
+    chosen = {name: policies.of_kind(kind)[0].id for name, kind in editing.POLICY_FIELDS.items()}
+    template = editing.create(
+        editing.Draft(account_id=account_id, name="Mugs", category_id=str(mugs), query=query, options=editing.options_from({}), **chosen), actor=ADMINISTRATOR
+    )
+    editing.learn_category(template.id, actor=ADMINISTRATOR)
+    for kind in ("templates.assign", "products.validate"):
+        runs.submit(kind, account_id=account_id, key=f"{kind}:browser", started_by=ADMINISTRATOR)
         settled(house, app)
 
 

@@ -25,6 +25,10 @@ PAGES = (
     "/reconciliation/1", "/api-calls/", "/api-calls/20", "/activity/", "/accounts/", "/accounts/1", "/accounts/1?checks=1", "/accounts/new", "/policies/",
     "/policies/1", "/policies/2", "/policies/3", "/policies/4", "/policies/5", "/policies/4/versions", "/configuration/", "/configuration/outbox", "/users",
     "/users/new", "/users/1", "/me", "/account-activity", "/setup/account", "/setup/policies", "/setup/summary", "/privacy", "/report-an-issue", "/nothing-here",
+    "/products/", "/products/?tab=rejected", "/products/?tab=incomplete", "/products/?q=nothing-like-this", "/products/import", "/products/1", "/products/1/preview",
+    "/products/1/stock", "/products/1/unlink", "/products/1/delete", "/products/21", "/products/21/preview", "/products/linking", "/products/linking/file",
+    "/queue/products", "/templates/", "/templates/1", "/templates/new", "/templates/assign", "/attributes/", "/attributes/?tab=unmapped", "/attributes/1", "/attributes/3",
+    "/attributes/template/1", "/attributes/assign", "/attributes/refetch", "/attributes/changes",
 )  # fmt: skip
 FOR_STRANGERS = ("/sign-in", "/privacy", "/nothing-here")
 

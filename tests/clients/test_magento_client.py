@@ -74,6 +74,7 @@ CALLS: list[tuple[str, Callable[[Any], Any], Any]] = [
     ("catalog-media", lambda c: c.product_media("MUG-01")[0]["media_type"], "image"),
     ("catalog-children", lambda c: c.children("TEE")[0]["type_id"], "simple"),
     ("catalog-base-prices-information", lambda c: bool(c.base_prices(capture("catalog-base-prices-information")["request"]["body"]["skus"])), True),
+    ("catalog-special-price-information", lambda c: c.special_prices(["SALE-01"])[0]["price_from"], "2024-01-01 00:00:00"),
     ("order-address-put", lambda c: c.update_address(58, capture("order-address-put")["request"]["body"]["entity"])["city"], "Austin"),
     ("aplus-10-correct", lambda c: c.correct_order(capture("aplus-10-correct")["request"]["body"]["entity"])["entity_id"], 81),
     ("b-01-direct-post", lambda c: bool(c.create_order_direct(capture("b-01-direct-post")["request"]["body"]["entity"])["entity_id"]), True),

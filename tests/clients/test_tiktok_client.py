@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -340,6 +341,43 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, str, Mapping[str, s
     ("reject_reasons", ("4",), {"locale": "en-GB"}, "GET", "/return_refund/202309/reject_reasons", {"return_or_cancel_id": "4", "locale": "en-GB"}, None),
     ("decision_eligibility", ("4",), {}, "GET", "/return_refund/202601/decision_eligibility", {"return_or_cancel_id": "4"}, None),
     ("search_returns", (), {}, "POST", "/return_refund/202602/returns/search", {"page_size": "50"}, {}),
+    (
+        "calculate_refund",
+        ("576",),
+        {"request_type": "REFUND", "reason_name": "r", "line_ids": ["7"]},
+        "POST",
+        "/return_refund/202602/refunds/calculate",
+        {},
+        {"order_id": "576", "request_type": "REFUND", "reason_name": "r", "order_line_list": [{"order_line_item_id": "7"}]},
+    ),
+    ("return_records", ("4",), {"locale": "en-GB"}, "GET", "/return_refund/202309/returns/4/records", {"locale": "en-GB"}, None),
+    (
+        "create_return",
+        ("576",),
+        {"return_type": "REFUND", "return_reason": "r", "refund_total": Decimal("1.50"), "currency": "GBP", "idempotency_key": "k"},
+        "POST",
+        "/return_refund/202602/returns",
+        {"idempotency_key": "k"},
+        {"order_id": "576", "return_type": "REFUND", "return_reason": "r", "refund_total": "1.50", "currency": "GBP"},
+    ),
+    (
+        "approve_return",
+        ("4",),
+        {"decision": "APPROVE_RETURN", "buyer_keep_item": True, "idempotency_key": "k"},
+        "POST",
+        "/return_refund/202309/returns/4/approve",
+        {"idempotency_key": "k"},
+        {"decision": "APPROVE_RETURN", "buyer_keep_item": True},
+    ),
+    (
+        "reject_return",
+        ("4",),
+        {"decision": "REJECT_RETURN", "reject_reason": "r", "comment": "c", "idempotency_key": "k"},
+        "POST",
+        "/return_refund/202606/returns/4/reject",
+        {"idempotency_key": "k"},
+        {"decision": "REJECT_RETURN", "reject_reason": "r", "comment": "c"},
+    ),
     ("webhooks", (), {}, "GET", "/event/202309/webhooks", {}, None),
     (
         "set_webhook",
@@ -358,7 +396,7 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, str, Mapping[str, s
 def test_a_method_sends_what_the_contract_says(
     name: str, args: Any, kwargs: Any, method: str, path: str, query: Mapping[str, str], body: Any, server: ScriptedServer, tiktok: Any
 ) -> None:
-    server.default = tts({"doc_url": "https://x.test/a.pdf", "package_id": "1"})
+    server.default = tts({"doc_url": "https://x.test/a.pdf", "package_id": "1", "return_id": "1", "order_refund_amount": {"currency": "GBP"}})
     getattr(tiktok(), name)(*args, **kwargs)
     (request,) = server.received
     assert (request.method, request.path) == (method, path)
@@ -368,7 +406,8 @@ def test_a_method_sends_what_the_contract_says(
 
 def test_every_operation_of_the_registry_is_covered() -> None:
     others = {name for name, operation in OPERATIONS.items() if not operation.path.startswith("/product/")}  # test_tiktok_products has those
-    assert others == {call[0] for call in CALLS} | {"mark_shipped", "order_tracking"}
+    coming_model = {"search_aftersales", "search_rma", "review_decision", "review_aftersales"}  # test_tiktok_aftersales has those
+    assert others == {call[0] for call in CALLS} | {"mark_shipped", "order_tracking", "upload_return_label"} | coming_model
 
 
 GRANT = {

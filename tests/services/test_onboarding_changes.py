@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -12,7 +13,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import select, update
 
+from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
+from connector.domain.onboarding_changes import Reference, compare, sentence, summary
 from connector.domain.policies import InventoryPolicy
 from connector.models.account import Account, ShopReference
 from connector.models.listing import Listing, ListingCategory, ListingTemplate
@@ -153,9 +156,11 @@ def _place(before: dict[int, tuple[str, str, str]], category_id: str) -> tuple[s
     return next((parent, remote) for kind, parent, remote in before.values() if kind == "category" and remote == category_id)
 
 
-def test_nothing_changed_writes_nothing_and_says_so(account: Account) -> None:
+def test_nothing_changed_writes_nothing_and_says_so(account: Account, market: shop.Market) -> None:
     imported(account)
     before = rows(account)
+    with unit_of_work() as session:
+        session.execute(update(ShopReference).values(fetched_at=utcnow() - timedelta(days=7)))
     assert sum(kind == "category" for kind, _, _ in before.values()) > 400
     with writes("shop_reference") as written:
         event = imported(account)
@@ -166,10 +171,43 @@ def test_nothing_changed_writes_nothing_and_says_so(account: Account) -> None:
     assert sorted(verb for verb, _ in written) == ["DELETE", "INSERT", "UPDATE"]
     assert sum(count for verb, count in written if verb == "INSERT") <= checks
     assert refetches(account) == []
+    # rows that were not written are as young as the import: the tree is not read again for a new template's category
+    market.delete("calls")
+    fetch.ensure(account.id, [MUGS])
+    assert "categories.list" not in market.get("calls")["operations"]
+
+
+def test_a_carrier_counts_once_and_a_category_that_moves_stays_the_same() -> None:
+    def carrier(option: str, name: str) -> Reference:
+        return Reference("shipping_provider", option, f"{option}-{name}", name, {"name": name})
+
+    def node(key: str, parent: str, name: str, row: int = 0, **data: Any) -> Reference:
+        return Reference("category", parent, key, name, {"id": key, "is_leaf": True, "permission_statuses": ["AVAILABLE"], **data}, row)
+
+    tree = [node(str(number), "0", f"Category {number}", number) for number in range(1, 6001)]
+    old = [*tree, carrier("1", "Royal Mail"), carrier("2", "Royal Mail")]
+    new = [*tree[:-3], node("5998", "17", "Category 5998"), node("5999", "0", "Mugs"), node("7000", "0", "New"), carrier("3", "DHL")]
+    found = compare(old, new)
+    assert [(change.row.remote_id, change.whats, change.old.id if change.old else 0) for change in found.of("category")] == [
+        ("5998", ("moved",), 5998),
+        ("5999", ("renamed",), 5999),
+        ("7000", ("added",), 0),
+        ("6000", ("removed",), 6000),
+    ]
+    lines = summary(found.notable())
+    assert sentence(lines) == "1 category removed, 1 moved, 1 renamed, 1 added; 1 carrier removed, 1 added."
+    assert compare(tree, [node("1", "0", "Category 1", permission_statuses=["INVITE_ONLY"], is_leaf=False)]).changes[0].whats == ("not_leaf", "not_allowed")
+    few = summary(compare(tree, tree[50:]).notable())
+    assert (few[0]["count"], len(few[0]["rows"]), few[0]["more"]) == (50, 20, 30)
+    # what is read for the first time is not news, whatever else changed
+    first = compare([carrier("1", "Royal Mail")], [carrier("1", "Royal Mail"), *tree])
+    assert (first.first, first.notable(), sentence(summary(first.notable()))) == (frozenset({"category"}), [], "Nothing changed.")
+    status = [Reference("warehouse", "", "1", "Main", {"effect_status": each}) for each in ("ENABLED", "RESTRICTED")]
+    assert [change.words() for change in compare(status[:1], status[1:]).changes] == ["Main (effect_status is RESTRICTED, was ENABLED)"]
 
 
 @pytest.mark.sqlite_only  # what TikTok answers decides
-def test_a_category_with_subcategories_or_an_empty_tree_is_told_apart_from_a_removed_one(account: Account, market: shop.Market) -> None:
+def test_a_category_with_subcategories_is_told_apart_and_without_the_product_scope_none_counts_as_removed(account: Account, market: shop.Market) -> None:
     imported(account)
     catalogue.a_template(account, "Tees", category_id=TEES)
     market.post(f"categories/{TEES}", leaf=False)

@@ -193,8 +193,10 @@ def test_product_webhooks_only_mark_and_the_truth_is_fetched(account: Account, m
         assert sender.send(sender.body(kind, {"product_id": 1, **data})) == 200
     assert {(listings.fresh(one).status_due, listings.fresh(one).marketplace_state) for one in chosen} == {(True, "not_uploaded")}
     run = db.session.scalars(select(JobRun).where(JobRun.kind == "products.sync_status")).one()
+    assert run.not_before is not None
+    assert timedelta(0) < run.not_before - run.created_at <= status_sync.GATHER, "one run for the webhooks of these seconds"
     run, _ = again(run)
-    assert (run.state, run.result) == ("succeeded", {"read": 6, "changed": 6})
+    assert (run.state, run.result, run.quiet) == ("succeeded", {"read": 6, "changed": 6}, True)
     assert states(chosen) == {(LIVE, "ACTIVATE")}
     assert (listings.fresh(chosen[0]).status_due, listings.fresh(other).marketplace_state) == (False, "not_uploaded")
 

@@ -16,6 +16,7 @@ from connector.core import redis as redis_connections
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
+from connector.grids.activity import ACTIVITY
 from connector.jobs import runtime, scheduler, sweeper, worker
 from connector.jobs.runtime import Item, JobContext, LeaseLost, Skip
 from connector.models.run import JobItem, JobRun, Schedule
@@ -313,6 +314,19 @@ def test_scheduled_runs_that_found_nothing_are_forgotten_and_those_that_did_some
     work_off()
     assert sweeper.forget_quiet(timedelta(0)) == 1
     assert [db.session.get(JobRun, run_id, populate_existing=True) is None for run_id in (quiet, useful, by_hand)] == [True, False, False]
+
+
+def test_a_quiet_run_is_shown_among_the_work_only_when_it_does_not_succeed(app, body, work_off) -> None:
+    def breaks(ctx) -> None:
+        raise DomainError("test.broken", "It cannot be done.", "Do something else.")
+
+    fine, broken = body(lambda ctx: ctx.finish("3 products read.", read=3)), body(breaks)
+    quiet, loud = runs.submit(fine, started_by="webhook", quiet=True).run_id, runs.submit(broken, started_by="webhook", quiet=True).run_id
+    work_off()
+    assert [runs.get(run_id).quiet for run_id in (quiet, loud)] == [True, False]
+    shown = {tab.key: set(db.session.scalars(select(JobRun.id).where(tab.clause))) for tab in ACTIVITY.tabs if tab.clause is not None}
+    assert (shown["all"], shown["done"], shown["failed"], shown["quiet"]) == ({loud}, set(), {loud}, {quiet})
+    assert sweeper.forget_quiet(timedelta(0)) == 1
 
 
 def test_what_an_item_records_carries_its_run_and_who_started_it(app, body, work_off) -> None:

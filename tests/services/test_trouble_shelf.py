@@ -176,7 +176,6 @@ def _template(world: World, category: str, chosen: dict[str, int], rows: list[tu
     editing.learn_category(editing.create(draft, actor="tests").id, actor="tests")
 
 
-
 @pytest.mark.parametrize("sku", FAULTS)
 def test_what_cannot_be_listed_is_parked_with_reason_field_and_remedy(world: World, sku: str) -> None:
     code, field, reason, remedy = EXPECTED[sku]

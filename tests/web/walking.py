@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from connector.core.db import db
 from connector.models.account import Account, MagentoConnection, OutgoingMail
-from connector.models.listing import CategoryAttribute, ListingTemplate, MappingRow
+from connector.models.listing import CategoryAttribute, Listing, ListingTemplate, MappingRow, TikTokProduct
 from connector.models.order import Order, ReconciliationDay, Shipment
 from connector.models.policy import Policy
 from connector.models.product import PolicyImage, Product
@@ -82,7 +82,8 @@ def _known() -> dict[str, Any]:
         "order_id": parcel.order_id if parcel else first(Order.id),
         "parcel_id": parcel.id if parcel else 1,
         "policy_id": first(Policy.id),
-        "product_id": first(Product.id),
+        "product_id": db.session.scalar(select(Listing.product_id).order_by(Listing.id).limit(1)) or first(Product.id),
+        "row_id": first(TikTokProduct.id),
         "pause_id": first(Pause.id),
         "schedule_id": first(Schedule.id),
         "run_id": first(JobRun.id, JobRun.kind == "orders.create"),

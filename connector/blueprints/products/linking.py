@@ -45,7 +45,7 @@ _FOUND = 25
 class LinkForm(AssignForm):
     """The listing template that linked products go into; none is needed."""
 
-    template = SelectField("Listing template", coerce=str, description="Without one, only stock is kept up to date, and nothing else is ever sent.")
+    template = SelectField("Listing template", coerce=str, default="", description="Without one its stock may only fall with that of Magento; nothing rises and nothing else is sent.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -118,7 +118,7 @@ def _content(here: Here) -> dict[str, Any]:
         "by_itself": automation.decide(listing),
         "work": (work := _work(listing)),
         "under_way": next(((item, run) for item, run in work if run.state not in FINAL_STATES and item.state in ("open", "waiting")), None),
-        "calls": _calls(listing),
+        "calls": _calls(listing, work),
         "base_currency": ((account.magento.facts or {}).get("currency") if account.magento else None) or "",
         "timeline": db.session.scalars(_about(Event, listing).order_by(Event.id.desc()).limit(60)).all(),
         "decisions": db.session.scalars(_about(Decision, listing).order_by(Decision.id.desc()).limit(5)).all(),
@@ -164,10 +164,10 @@ def _work(listing: Listing) -> list[Any]:
     return list(db.session.execute(query.order_by(JobItem.id.desc()).limit(_WORK_SHOWN)).all())
 
 
-def _calls(listing: Listing) -> list[Any]:
+def _calls(listing: Listing, work: list[Any]) -> list[Any]:
     """Calls of that work: all of a run with this product alone, else those that name the product. Looked up by time, which is indexed."""
     windows = []
-    for item, run in _work(listing):
+    for item, run in work:
         if run.started_at is None:
             continue
         mine = [ApiCall.run_id == run.id, ApiCall.at >= (item.started_at if item.started_at and run.total > 1 else run.started_at)]

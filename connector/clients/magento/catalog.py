@@ -92,3 +92,7 @@ class CatalogApi(Caller):
     def base_prices(self, skus: Sequence[str]) -> list[Row]:
         """[{price, store_id, sku}]; unknown SKUs are left out (MAG §4.2.4)."""
         return self._write("base_prices", "POST", "products/base-prices-information", {"skus": list(skus)}, read=rows, safe=True)
+
+    def special_prices(self, skus: Sequence[str]) -> list[Row]:
+        """[{price, store_id, sku, price_from, price_to}]; SKUs without a special price and unknown ones are left out (MAG §4.2.4)."""
+        return self._write("special_prices", "POST", "products/special-price-information", {"skus": list(skus)}, read=rows, safe=True)

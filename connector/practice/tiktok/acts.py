@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from .combining import leave_combined, others
 from .generator import Basket, Unit, build, listed_product, probabilities, product_of
-from .life import cancel_now, close_request, collect, complete, deliver, pay, release, request_cancel, settle
+from .life import cancel_now, close_request, collect, complete, deliver, pay, release, request_cancel
 from .orderbook import Document, Order, load, save
 from .reasons import buyer_cancel_reasons, seller_cancel_reasons
 from .returns_acts import ask_return
 from .returns_life import open_returns
+from .schedule import settle
 from .shelf import offer
 
 if TYPE_CHECKING:
@@ -98,7 +99,11 @@ def _cancel(market: Marketplace, order: Order, wish: Document, now: int) -> None
             request_cancel(market, order, reason, now, line_ids)
         return
     offered = seller_cancel_reasons(order)
-    fallback = {"SELLER": offered[0] if offered else "seller_cancel_reason_out_of_stock", "SYSTEM": "package_lost", "OPERATOR": "system_cancel_order_reason_potential_fraud"}
+    fallback = {
+        "SELLER": offered[0] if offered else "seller_cancel_reason_out_of_stock",
+        "SYSTEM": "package_lost",
+        "OPERATOR": "system_cancel_order_reason_potential_fraud",
+    }
     cancel_now(market, order, by, wish.get("reason") or fallback[by], now, line_ids)
 
 

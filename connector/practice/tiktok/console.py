@@ -12,11 +12,11 @@ from connector.practice.catalogue import DEMO_PRODUCTS
 from .acts import ACTS, act, place
 from .control import only_from_here
 from .faults import API_KINDS, WEBHOOK_KINDS
-from .life import settle
 from .marketplace import Marketplace
 from .operations import REGISTER
 from .orders import STATUSES
 from .refusals import Refusal
+from .schedule import settle
 from .seeding import seed
 from .truth import everything
 from .webhooks import EVENTS

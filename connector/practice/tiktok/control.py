@@ -10,11 +10,11 @@ import orjson
 from flask import Blueprint, Response, abort, current_app, request
 
 from .acts import ACTS, act, place
-from .life import reschedule, settle
 from .marketplace import Marketplace
 from .oauth import accept, revoke
 from .orderbook import Document
 from .refusals import Refusal
+from .schedule import reschedule, settle
 from .seeding import seed
 from .truth import everything, listing, references, summary
 

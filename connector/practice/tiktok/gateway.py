@@ -18,10 +18,10 @@ from flask import Blueprint, Response, current_app, request
 
 from . import refusals as codes
 from .faulty import bend, wait_and_close
-from .life import settle
 from .marketplace import Marketplace
 from .operations import REGISTER, Call, Operation, Raw
 from .refusals import Refusal
+from .schedule import settle
 from .signature import request_is_genuine
 
 blueprint = Blueprint("gateway", __name__)

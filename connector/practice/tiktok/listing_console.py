@@ -9,11 +9,11 @@ from werkzeug.datastructures import MultiDict
 
 from .acts import place
 from .console import blueprint, market
-from .life import settle
 from .listing_control import change, find_listings, truth
 from .listing_seeds import seed_listings
 from .listings import STATUSES, load, version
 from .refusals import Refusal
+from .schedule import settle
 
 PAGE = 50
 ACTS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {

@@ -10,10 +10,10 @@ from flask import Response, request
 from .audits import failure, finish, pre_approve, submit
 from .categories import CHECKS
 from .control import blueprint, market, wish
-from .life import settle
 from .listing_seeds import seed_listings
 from .listings import PRODUCT_STATUSES, Listing, announce_skus, from_row, load, put_version, save, sku_rows, stock_rows, version
 from .orderbook import Document
+from .schedule import settle
 from .tree import PERMISSIONS, VERSIONS, tree
 
 if TYPE_CHECKING:

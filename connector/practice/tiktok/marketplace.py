@@ -105,7 +105,7 @@ class Marketplace:
         self._stop.set()
 
     def _tick(self) -> None:
-        from .life import settle
+        from .schedule import settle
 
         while not self._stop.wait(0.2):
             try:

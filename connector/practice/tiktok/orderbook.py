@@ -107,7 +107,7 @@ def load_by_return(market: Marketplace, return_id: str, shop: Document | None = 
 def save(market: Marketplace, *orders: Order) -> None:
     """Writes orders with their packages, cancellations, returns, held stock and webhooks, in one transaction."""
     from .combining import take_out
-    from .life import next_due
+    from .schedule import next_due
     from .shelf import follow
 
     orders = (*orders, *(born for order in orders for born in order.born))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from .life import settle
 from .orderbook import Document, Order, load, load_by_return, public, save
 from .reasons import return_reasons
 from .returns_decisions import possible
@@ -39,6 +38,7 @@ from .returns_life import (
     send_back,
     set_amount,
 )
+from .schedule import settle
 from .uploads import drawn_picture
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from flask import redirect, render_template, request, url_for
 from .console import blueprint as console
 from .control import blueprint as control
 from .control import market, wish
-from .life import settle
 from .orderbook import Document, load_by_return
 from .returns_acts import RETURN_ACTS, act_on_return, find_returns, seed_returns, truth
 from .returns_life import APPEALABLE, AWAITING_ANSWER, AWAITING_SHIP, EXCHANGE, GRANTED, OUTCOMES, SHIPPED, STATUSES
+from .schedule import settle
 
 LABELS = {
     "withdraw": "Take the request back",

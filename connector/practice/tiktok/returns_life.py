@@ -105,11 +105,11 @@ def amount_of(order: Order, lines: Sequence[Document], amount: Decimal | None = 
 
 
 def open_return(market: Marketplace, order: Order, request: Request, at: int) -> Document:
-    """A new return. The seller's own is granted at once; the buyer's waits for the seller (TTS §5.6.7, §6.6)."""
+    """A new return. The buyer's waits for the seller; the seller's own, and the platform's, is granted at once (TTS §5.6.7, §6.6)."""
     return_id = market.ids("return")[0]
     payment = order.doc["payment"]
     family = {"REPLACEMENT": REPLACEMENT, "EXCHANGE": EXCHANGE}.get(request.kind, "RETURN_OR_REFUND_REQUEST_")
-    document = {
+    document: Document = {
         "return_id": return_id,
         "order_id": order.id,
         "return_type": request.kind,
@@ -162,7 +162,8 @@ def open_return(market: Marketplace, order: Order, request: Request, at: int) ->
         _wait(market, document, at)
         _announce(order, document, at)
     else:
-        _set(market, order, document, AWAITING_SHIP if request.kind == "RETURN_AND_REFUND" else SUCCESS, at)
+        granted = {"REFUND": SUCCESS, "RETURN_AND_REFUND": AWAITING_SHIP}
+        _set(market, order, document, granted.get(request.kind, family + "COMPLETE"), at)
     return document
 
 

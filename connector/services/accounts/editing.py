@@ -50,6 +50,7 @@ ACCOUNT_SCHEDULES = {
     "accounts.check_webhooks": 86_400,
     "products.import": 900,  # what changed; once a day everything
     "products.import_stock": 300,
+    "products.import_prices": 3600,  # those that were changed without a trace
     "products.validate": 120,  # what has changed since it was checked
     "products.evaluate": 15,
 }

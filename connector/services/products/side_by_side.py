@@ -20,7 +20,7 @@ from connector.domain.listing_body import Choice, Dimensions, Identifier, Listin
 from connector.domain.listing_diff import LABELS, Change
 from connector.models.account import ShopReference
 from connector.models.listing import ListingSku
-from connector.models.product import Product
+from connector.models.product import HostedImage, Product, SourceImage
 from connector.services.products import state
 from connector.services.products.diff import Diff
 from connector.services.products.drafts import PENDING, Prepared
@@ -150,6 +150,7 @@ class _Names:
     def __init__(self, one: Prepared) -> None:
         listing, self._shown = one.listing, dict(one.listing.live or {})
         self.files = {image.uri: source for source, image in one.hosted.images.items()}
+        self.files |= self._uploaded_before(one)
         query = select(Product.id, Product.image).join(ListingSku, ListingSku.product_id == Product.id).where(ListingSku.listing_id == listing.id)
         self._owners = {image: product_id for product_id, image in db.session.execute(query) if product_id != listing.product_id}
         self.addresses = {str(image.get("uri")): str((image.get("urls") or [""])[0]) for image in self._shown.get("main_images") or ()}
@@ -167,6 +168,16 @@ class _Names:
             for attribute in one.plan.category.attributes.values():
                 self.attributes[attribute.id] = attribute.name
                 self._choices |= attribute.values
+
+    def _uploaded_before(self, one: Prepared) -> dict[str, str]:
+        """Magento's names of pictures that TikTok shows and that would not be sent any more."""
+        shown = {uri for body in (one.live, state.sent_body(one.listing)) if body for uri in (*body.main_images, *_sku_pictures(body))} - set(self.files)
+        query = (
+            select(HostedImage.uri, SourceImage.source)
+            .join(SourceImage, SourceImage.hosted_id == HostedImage.id)
+            .where(HostedImage.uri.in_(shown), SourceImage.magento_id == one.record.magento_id)
+        )
+        return dict(db.session.execute(query).all()) if shown else {}
 
     def category(self, key: str) -> str:
         return self._categories.get(key) or key
@@ -194,6 +205,10 @@ class _Names:
         file = self.files.get(uri, "")
         words = f"Picture {place}: {file}" if file else f"Picture {place}, which is not one of those in Magento"
         return Picture(file, self.addresses.get(uri, ""), words, self._owners.get(file))
+
+
+def _sku_pictures(body: ListingBody) -> set[str]:
+    return {attribute.image for sku in body.skus for attribute in sku.sales_attributes if attribute.image}
 
 
 def _rows(one: Prepared, review: ListingBody | None, changed: Mapping[str, Change], names: _Names) -> list[Row]:

@@ -7,7 +7,7 @@ that one Magento product never becomes two on TikTok. Accepted is not done: ever
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -81,7 +81,7 @@ def upload_one(
         work = _Work(listing, account, connections.tiktok(account.id), claim, stage, shared or Uploads())
         try:
             _refuse(listing)
-            _work_out(listing)
+            work_out([listing_id])
             message, sent = _upload(work, seen_fingerprint)
         except Waits as later:
             _park(listing_id, later, later.seconds)
@@ -103,6 +103,16 @@ def upload_one(
                 work.shared.blocked = (found.code, found.message, found.remedy)
             raise found from refused
     return message + (_offers(listing_id) if sent else "")
+
+
+def work_out(listing_ids: Sequence[int]) -> None:
+    """Evaluate those that were assigned a moment ago and have no variants yet: without them nobody sees that a seller SKU is taken, nor whose stock is sent."""
+    for first in range(0, len(listing_ids), drafts.BATCH):
+        wanted = listing_ids[first : first + drafts.BATCH]
+        known = set(db.session.scalars(select(ListingSku.listing_id).where(ListingSku.listing_id.in_(wanted))))
+        end_reading()
+        if new := [each for each in wanted if each not in known]:
+            evaluate.evaluate(new, reason="Upload")
 
 
 # --- the chain ------------------------------------------------------------------------------------------------------------------------------
@@ -242,14 +252,6 @@ def _offers(listing_id: int) -> str:
     except (DomainError, api.ApiError) as error:
         return f" Price or stock follow later: {error}"
     return ""
-
-
-def _work_out(listing: Listing) -> None:
-    """A listing that was assigned a moment ago has no variants here yet: without them nobody sees that a seller SKU is taken, nor whose stock is sent."""
-    known = db.session.scalar(select(ListingSku.id).where(ListingSku.listing_id == listing.id).limit(1))
-    end_reading()
-    if known is None:
-        evaluate.evaluate([listing.id], reason="Upload")
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------------------------------
