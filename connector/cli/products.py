@@ -60,6 +60,16 @@ def stock(account: str, as_json: bool) -> None:
     wait_for(runs.submit("products.import_stock", account_id=found.id, key=f"schedule:products.import_stock:{found.id}", started_by=ACTOR), as_json)
 
 
+@products.command("prices")
+@click.argument("account")
+@json_option
+@command
+def prices(account: str, as_json: bool) -> None:
+    """Sweep Magento's prices for ACCOUNT: changes that move no update time."""
+    found = account_named(account)
+    wait_for(runs.submit("products.import_prices", account_id=found.id, key=f"schedule:products.import_prices:{found.id}", started_by=ACTOR), as_json)
+
+
 def _on_listings(name: str, kind: str, help_text: str, **args: object) -> None:
     @products.command(name, help=help_text)
     @click.argument("account")

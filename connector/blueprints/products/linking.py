@@ -32,7 +32,7 @@ from connector.models.run import JobRun
 from connector.services import runs
 from connector.services.products import kept_files, link_file, linking
 from connector.services.products.matching import SELLABLE
-from connector.web.auth import can, requires
+from connector.web.auth import requires
 from connector.web.cells import badge
 from connector.web.forms import Form, render_form
 from connector.web.grids import grid_routes
@@ -45,7 +45,12 @@ _FOUND = 25
 class LinkForm(AssignForm):
     """The listing template that linked products go into; none is needed."""
 
-    template = SelectField("Listing template", coerce=str, default="", description="Without one its stock may only fall with that of Magento; nothing rises and nothing else is sent.")
+    template = SelectField(
+        "Listing template",
+        coerce=str,
+        default="",
+        description="Without one its stock may only fall with that of Magento; nothing rises and nothing else is sent.",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -177,33 +182,43 @@ def assign_suggested() -> AnyResponse | Response:
 # --- by hand --------------------------------------------------------------------------------------------------------------------------------
 
 
-@bp.route("/linking/<int:row_id>", methods=["GET", "POST"])
+@bp.get("/linking/<int:row_id>")
 @requires("products.read")
-def link_by_hand(row_id: int) -> AnyResponse | Response:
-    """One TikTok product: search its Magento product, see what would fit, link."""
+def link_by_hand(row_id: int) -> Response:
+    """One TikTok product: search its Magento product, and see what would fit."""
+    return _by_hand(_row(row_id))
+
+
+@bp.post("/linking/<int:row_id>")
+@requires("products.write")
+def link_chosen(row_id: int) -> AnyResponse:
+    """Link it with the chosen Magento product."""
+    row = _row(row_id)
+    account = db.session.get_one(Account, row.account_id)
+    chosen, template = request.form.get("product", ""), request.form.get("template", "")
+    offered = {each["product"].id: each for each in _candidates(row, account, request.args.get("q", ""))}
+    found = offered.get(int(chosen) if chosen.isdigit() else 0)
+    if found is None or found["conflict"]:
+        return _by_hand(row, DomainError("link.choice", found["conflict"] if found else "No Magento product was chosen.", "Choose one of the list."))
+    done = linking.submit(account.id, [(row.id, int(chosen))], started_by=current_user.email, template_id=int(template) if template.isdigit() else None)
+    return go_to(url_for("queue.run", run_id=done.run_id))
+
+
+def _row(row_id: int) -> TikTokProduct:
     row = db.session.get(TikTokProduct, row_id, populate_existing=True)
     if row is None:
         abort(404)
-    account = db.session.get_one(Account, row.account_id)
-    problem: DomainError | None = None
-    if request.method == "POST":
-        if not can("products.write"):
-            abort(403)
-        chosen, template = request.form.get("product", ""), request.form.get("template", "")
-        offered = {each["product"].id: each for each in _candidates(row, account, request.args.get("q", ""))}
-        found = offered.get(int(chosen) if chosen.isdigit() else 0)
-        if found is None or found["conflict"]:
-            problem = DomainError("link.choice", found["conflict"] if found else "No Magento product was chosen.", "Choose one of the list.")
-        else:
-            done = linking.submit(account.id, [(row.id, int(chosen))], started_by=current_user.email, template_id=int(template) if template.isdigit() else None)
-            return go_to(url_for("queue.run", run_id=done.run_id))
-    words = request.args.get("q")
+    return row
+
+
+def _by_hand(row: TikTokProduct, problem: DomainError | None = None) -> Response:
+    account, words = db.session.get_one(Account, row.account_id), request.args.get("q", "")
     page = render_template(
-        "products/link_by_hand.html", row=row, account=account, words=words if words is not None else "", problem=problem, form=LinkForm(formdata=None),
-        candidates=_candidates(row, account, words or ""), skus=[each for each in row.seller_skus.split("\n") if each],
+        "products/link_by_hand.html", row=row, account=account, words=words, problem=problem, form=LinkForm(formdata=None),
+        candidates=_candidates(row, account, words), skus=[each for each in row.seller_skus.split("\n") if each],
         linked=db.session.get(Listing, row.listing_id) if row.listing_id else None,
     )  # fmt: skip
-    return make_response(page, 422) if problem else make_response(page)
+    return make_response(page, 422 if problem else 200)
 
 
 def _candidates(row: TikTokProduct, account: Account, words: str) -> list[dict[str, Any]]:

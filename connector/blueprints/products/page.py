@@ -26,7 +26,7 @@ from connector.models.run import FINAL_STATES, JobItem, JobRun
 from connector.models.trace import ApiCall, Decision, Event
 from connector.services.products import actions, automation, by_hand, diff, drafts, side_by_side
 from connector.services.products.thumbnails import version
-from connector.web.auth import can, requires
+from connector.web.auth import requires
 from connector.web.htmx import go_to, toast
 
 _WORK_SHOWN, _CALLS_SHOWN = 8, 30
@@ -188,29 +188,35 @@ def _calls(listing: Listing, work: list[Any]) -> list[Any]:
 # --- the preview ----------------------------------------------------------------------------------------------------------------------------
 
 
-@bp.route("/<int:product_id>/preview", methods=["GET", "POST"])
+@bp.get("/<int:product_id>/preview")
 @requires("products.read")
-def preview(product_id: int) -> AnyResponse | str:
-    """The dry run (product.md 14): field, on TikTok now, would send, why. What is confirmed is sent only if it is still the same."""
+def preview(product_id: int) -> Response:
+    """The dry run (product.md 14): field, on TikTok now, would send, why."""
+    return _preview(find(product_id))
+
+
+@bp.post("/<int:product_id>/preview")
+@requires("products.write")
+def send_previewed(product_id: int) -> AnyResponse:
+    """What was confirmed is sent if it is still the same; else the preview is shown anew."""
     here = find(product_id)
-    listing, refusal = here.named, None
-    if request.method == "POST":
-        if not can("products.write"):
-            abort(403)
-        try:
-            submitted = by_hand.send_seen(listing, request.form.get("fingerprint", ""), started_by=current_user.email)
-        except DomainError as error:
-            refusal = error
-        else:
-            toast("The same changes are being sent already." if submitted.existing else f"Sending {here.product.sku}.")
-            return go_to(url_for("queue.run", run_id=submitted.run_id))
+    try:
+        submitted = by_hand.send_seen(here.named, request.form.get("fingerprint", ""), started_by=current_user.email)
+    except DomainError as error:
+        return _preview(here, error)
+    toast("The same changes are being sent already." if submitted.existing else f"Sending {here.product.sku}.")
+    return go_to(url_for("queue.run", run_id=submitted.run_id))
+
+
+def _preview(here: Here, refusal: DomainError | None = None) -> Response:
+    listing = here.named
     one = drafts.prepare([listing.id])[listing.id]
     found = diff.of(one)
     page = render_template(
         "products/preview.html", **head_of(here), diff=found, refusal=refusal, verdict=_verdicts(here)[actions.UPLOAD], problems=_problems(found.problems, listing),
         changes=sorted(found.changes, key=lambda change: not change.destructive), words=side_by_side.Words(one),
     )  # fmt: skip
-    return make_response(page, 409) if refusal else page
+    return make_response(page, 409 if refusal else 200)
 
 
 # --- deleting, recovering, unlinking --------------------------------------------------------------------------------------------------------
