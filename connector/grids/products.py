@@ -191,6 +191,17 @@ def products_grid(assign_form: type[Any], row_url: Callable[[Mapping[str, Any]],
             Column(key="image", label="Thumbnail", expr=Product.image, cell="thumbnail", sort=False, also={"alt": Product.name}),
             Column(key="name", label="Name", expr=Product.name, cell="product_name", sort=Product.name, also={"gone_at": Product.gone_at, "is_child": Product.is_child}),
             Column(key="sku", label="SKU", expr=Product.sku, cell="mono", sort=Product.sku),
+            Column(
+                key="state", label="Marketplace Status", expr=_STATE, cell="marketplace_state", labels=STATE_LABELS, sort=False,
+                also={
+                    "remote_status": Listing.remote_status, "audit_status": Listing.audit_status, "audit_reasons": Listing.audit_reasons, "drift": Listing.drift,
+                    "failure_code": Listing.failure_code, "failure_message": Listing.failure_message, "failure_remedy": Listing.failure_remedy,
+                },
+            ),
+            Column(
+                key="validation", label="Validation Status", expr=Listing.validation, cell="validation", labels=VALIDATION_LABELS, sort=False,
+                also={"problems": Listing.problems, "template_id": Listing.template_id},
+            ),
             Column(key="type", label="Type", expr=Product.type_id, labels=TYPES, sort=Product.type_id),
             Column(
                 key="price", label="Price", expr=Product.price, cell="magento_price", align="end", sort=Product.price,
@@ -221,17 +232,6 @@ def products_grid(assign_form: type[Any], row_url: Callable[[Mapping[str, Any]],
                 },
             ),
             Column(key="tiktok_id", label="Marketplace Item Id", expr=Listing.tiktok_id, cell="mono", sort=False),
-            Column(
-                key="state", label="Marketplace Status", expr=_STATE, cell="marketplace_state", labels=STATE_LABELS, sort=False,
-                also={
-                    "remote_status": Listing.remote_status, "audit_status": Listing.audit_status, "audit_reasons": Listing.audit_reasons, "drift": Listing.drift,
-                    "failure_code": Listing.failure_code, "failure_message": Listing.failure_message, "failure_remedy": Listing.failure_remedy,
-                },
-            ),
-            Column(
-                key="validation", label="Validation Status", expr=Listing.validation, cell="validation", labels=VALIDATION_LABELS, sort=False,
-                also={"problems": Listing.problems, "template_id": Listing.template_id},
-            ),
             Column(key="failure", label="Reason of the error", expr=Listing.failure_message, cell="long_text", sort=False, default=False),
             Column(key="assigned_by", label="Assigned by", expr=Listing.assigned_by, labels=ASSIGNED_BY, sort=False, default=False),
             Column(key="sent_at", label="Details sent", expr=Listing.sent_at, cell="ago", sort=False, default=False),

@@ -190,7 +190,11 @@ def _catalogue(account_id: int) -> None:
     template = catalogue.a_template(account, "Shirts", category_id="610021")
     catalogue.a_listing(account, catalogue.a_product(account.magento_id, "DESK-TEE", entity_id=900_001), template)
     with unit_of_work() as session:
-        session.add(TikTokProduct(account_id=account_id, tiktok_id="1729500000000099999", title="A product that is not linked", status="ACTIVATE", seller_skus="DESK-MUG"))
+        session.add(
+            TikTokProduct(
+                account_id=account_id, tiktok_id="1729500000000099999", title="A product that is not linked", status="ACTIVATE", seller_skus="DESK-MUG"
+            )
+        )
     fetch.ensure(account_id, [template.category_id])
     row_id = db.session.scalar(select(CategoryAttribute.id).where(CategoryAttribute.name == "Care Instructions"))
     mapping.save(row_id, {"source": "custom", "custom_value": "Wash cold"})

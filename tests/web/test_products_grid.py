@@ -141,8 +141,8 @@ def _bulk(client: FlaskClient, **data: Any) -> Any:
 def test_a162_to_a176_every_column_shows_what_the_catalogue_and_tiktok_know(shop: Account, admin_client: FlaskClient) -> None:
     page = _page(admin_client, "/products/")
     wanted = (
-        "Product ID", "Thumbnail", "Name", "SKU", "Type", "Price", "Visibility", "Quantity", "Product Status", "Listing Template", "Marketplace Price",
-        "Marketplace Quantity", "Marketplace Item Id", "Marketplace Status", "Validation Status",
+        "Product ID", "Thumbnail", "Name", "SKU", "Marketplace Status", "Validation Status", "Type", "Price", "Visibility", "Quantity", "Product Status",
+        "Listing Template", "Marketplace Price", "Marketplace Quantity", "Marketplace Item Id",
     )  # fmt: skip
     assert [head for head in _row(page, "TEE") if head in wanted] == list(wanted)
     live = _row(page, "LIVE-1")

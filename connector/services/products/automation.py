@@ -277,8 +277,11 @@ def _state(facts: Facts) -> Check:
 
 
 def _changed(facts: Facts) -> Check:
-    ok = facts.content_due or not facts.content_hash or facts.content_hash != facts.sent_hash
-    text = "Its content differs from what TikTok Shop was sent." if ok else "TikTok Shop has its present content."
+    differs = not facts.content_hash or facts.content_hash != facts.sent_hash
+    ok = differs or facts.content_due
+    text = "Its content differs from what TikTok Shop was sent." if differs else "TikTok Shop has its present content."
+    if facts.content_due and not differs:
+        text = "Something that it depends on has changed; it is compared first, and sent only if its content differs."
     return Check("changed", ok, text, {}, "Nothing needs to be done.", "auto.unchanged")
 
 
