@@ -9,6 +9,7 @@ from connector.clients import errors as api
 from connector.core.db import db
 from connector.core.errors import DomainError
 from connector.domain.rejection import OUT_OF_STOCK, PRICING_ERROR, UNABLE_TO_DELIVER
+from connector.models.account import ShopReference
 from connector.models.order import Order, OutgoingAction, Reservation
 from connector.models.trace import Decision, Event
 from connector.services.orders import push, reject
@@ -46,6 +47,8 @@ def test_the_reason_is_the_name_that_tiktok_offers_for_this_order(app, market, c
     rejected = db.session.get(Order, order.id)
     assert (rejected.remote_status, rejected.state) == ("CANCELLED", "cancelled")
     assert events_of("order.rejected")[0].actor == WHO
+    kept = db.session.scalars(select(ShopReference.remote_id).where(ShopReference.account_id == account.id, ShopReference.kind == "cancel_reason")).all()
+    assert name in kept and len(kept) > 1, "what TikTok offers is kept, verbatim (A036)"
 
 
 def test_an_order_that_never_reached_magento_gives_its_reservation_back(account, market):

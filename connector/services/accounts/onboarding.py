@@ -18,7 +18,7 @@ from connector.domain.onboarding_changes import CATEGORY, NOUNS, Reference
 from connector.domain.policies import ORDER_STATUSES
 from connector.models.account import SANDBOX, Account, ShopReference
 from connector.services import connections, events, settings
-from connector.services.accounts import onboarding_changes
+from connector.services.accounts import onboarding_changes, reasons
 from connector.services.accounts.editing import ensure_schedules, get
 from connector.services.products import prerequisites
 
@@ -51,8 +51,8 @@ def import_onboarding_data(account_id: int, progress: Progress = lambda stage: N
     """Read the shop's category tree, warehouses, delivery options, carriers and order statuses, and compare them with what was known; the counts by kind.
 
     What changed and what it breaks is kept with the event ``account.onboarded`` and followed up in the same transaction (``onboarding_changes``).
-    Cancel and reject reasons are offered by TikTok only for a given order (TTS §5.6.1), so they are collected from the orders that were asked about
-    and counted here. Also reads the listing prerequisites (TTS §5.3.1) and the shop cipher, which may have been reissued (TTS §1.6), and registers the
+    Cancel reasons are offered by TikTok only for a given order (TTS §5.6.1): the newest one that may be cancelled is asked about, and every rejection adds
+    what it was offered. Also reads the listing prerequisites (TTS §5.3.1) and the shop cipher, which may have been reissued (TTS §1.6), and registers the
     webhooks.
     """
     account = get(account_id)
@@ -68,6 +68,8 @@ def import_onboarding_data(account_id: int, progress: Progress = lambda stage: N
     rows += [Reference("order_status", "", status, label, {}) for status, label in ORDER_STATUSES.items()]
     progress("Listing prerequisites")
     _read_prerequisites(account_id)
+    progress("Cancel reasons")
+    reasons.ask(account_id, client)
     progress("Webhooks")
     registered = register_webhooks(account_id)
     with unit_of_work() as session:

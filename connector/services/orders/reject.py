@@ -22,6 +22,7 @@ from connector.models.account import Account
 from connector.models.listing import ListingSku
 from connector.models.order import CREATED, Order, OrderLine, OutgoingAction, Shipment
 from connector.services import connections, events, runs
+from connector.services.accounts import reasons
 from connector.services.orders import actions, intake, parcels, state, undo
 from connector.services.orders.push import market_of, read_order
 from connector.services.products import due
@@ -134,13 +135,15 @@ def _cancel(client: TikTokClient, order: Order, account: Account, payload: Mappi
     """Decide by what TikTok says now, write down the intention, call, write down the answer."""
     steps = list(checks(order, status=str(payload.get("status") or "")))
     end_reading()
-    name, lines = "", None
+    name, lines, offered = "", None, ()
     if all(step["ok"] for step in steps):
         eligible = read_eligibility(client.aftersale_eligibility(order.number))
-        name = reason_name(reason, eligible.reason_names) or ""
+        offered = eligible.reason_names
+        name = reason_name(reason, offered) or ""
         step, lines = _eligibility_check(order, payload, eligible, reason, name, market_of(account))
         steps.append(step)
     with unit_of_work() as session:
+        reasons.keep(session, order.account_id, offered)
         events.record_decision("order", order.id, ACTION, [dict(step) for step in steps])
         refused = next((step for step in steps if not step["ok"]), None)
         if refused is None:
