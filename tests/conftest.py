@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -27,6 +28,12 @@ from connector.practice.serve import PracticeServer
 from connector.supervisor.valkey import EmbeddedValkey
 
 PASSWORD = "correct-horse-battery-staple"
+#: One key for the whole session, so that rows which a test stored can be read by another (``tests.factories.accounts``).
+KEY = Fernet.generate_key().decode()
+#: Pages that write SQL of their own; the other ones show what services read.
+OWN_SQL = {
+    "test_grid_machine.py", "test_linking_pages.py", "test_order_desk_pages.py", "test_orders_grid_rows.py", "test_products_grid.py", "test_queue_products.py",
+}  # fmt: skip
 
 
 # --- servers, one of each for the whole session -----------------------------------------------------------------------------------------
@@ -64,8 +71,8 @@ def practice_tiktok(_practice_tiktok: PracticeServer) -> PracticeServer:
 
 @pytest.fixture
 def practice_magento(_practice_magento: PracticeServer) -> PracticeServer:
-    """The practice store with its demo catalogue and no orders."""
-    requests.post(f"{_practice_magento.url}/practice/reset", timeout=30).raise_for_status()
+    """The practice store with its demo catalogue and no orders; its integrations stay, as the marketplace's authorisations do."""
+    requests.post(f"{_practice_magento.url}/practice/seed", json={"keep_credentials": True}, timeout=30).raise_for_status()
     return _practice_magento
 
 
@@ -133,8 +140,11 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Service and web tests run on SQLite and on PostgreSQL, but for those that look into SQLite's own file."""
-    on_both = metafunc.definition.path.parent.name in ("services", "web") and not metafunc.definition.get_closest_marker("sqlite_only")
+    """Service tests and those of pages with SQL of their own run on SQLite and on PostgreSQL, but for those that look into SQLite's own file."""
+    place = metafunc.definition.path
+    on_both = (place.parent.name == "services" or (place.parent.name == "web" and place.name in OWN_SQL)) and not metafunc.definition.get_closest_marker(
+        "sqlite_only"
+    )
     if "database_kind" in metafunc.fixturenames and on_both:
         metafunc.parametrize("database_kind", ["sqlite", "postgresql"], indirect=True)
 
@@ -142,7 +152,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def config(request: pytest.FixtureRequest, tmp_path: Path, valkey_server: EmbeddedValkey, sqlite_template: Path, database_kind: str) -> Config:
     redis_connections.patient(valkey_server.url).flushall()
-    environment = {"CONNECTOR_INSTANCE": str(tmp_path / "instance"), "REDIS_URL": valkey_server.url, "LOG_LEVEL": "WARNING"}
+    environment = {"CONNECTOR_INSTANCE": str(tmp_path / "instance"), "REDIS_URL": valkey_server.url, "LOG_LEVEL": "WARNING", "CONNECTOR_ENCRYPTION_KEYS": KEY}
     if database_kind == "postgresql":
         environment["DATABASE_URL"] = request.getfixturevalue("fresh_postgres")
     else:
@@ -269,6 +279,6 @@ def viewer_client(app: Flask) -> FlaskClient:
 @pytest.fixture
 def connected_account(app: Flask, practice_tiktok: PracticeServer, practice_magento: PracticeServer) -> Account:
     """A GB sandbox account, authorised at the practice marketplace over real HTTP, connected to the practice store, with a valid order policy."""
-    from tests.factories.accounts import connect
+    from tests.factories.accounts import connect_again
 
-    return connect(app, "GB")
+    return connect_again(app, "GB")
