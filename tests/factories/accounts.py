@@ -41,10 +41,11 @@ def connect_again(app: Flask, country: str = "GB") -> Account:
         account_id = db.session.scalar(select(Account.id).where(Account.country == country)) or 0
         end_reading()
         try:
-            connections.tiktok(account_id).authorized_shops()
-            connections.magento_for(account_id).websites()
+            client = connections.tiktok(account_id)
+            for call in (client.authorized_shops, client.prerequisites, client.warehouses, connections.magento_for(account_id).websites):  # a scope each
+                call()
             onboarding.register_webhooks(account_id)
-        except ApiError:  # a test before this one has taken the authorisation away
+        except ApiError:  # a test before this one has taken the authorisation or a scope away
             del _kept[key]
             _empty()
         else:
