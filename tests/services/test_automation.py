@@ -256,6 +256,29 @@ def test_a_marked_listing_is_looked_at_again_once(connected_account: Account) ->
     assert recheck.check_due(account.id) == 0
 
 
+def test_a_changed_listing_is_found_again_after_its_worker_died_between_unmarking_and_validating(connected_account: Account) -> None:
+    account = connected_account
+    listings.imported(account, ("MUG-01",))
+    mug = listings.ready(account, listings.template_of(account), "MUG-01")
+    recheck.check([mug.id])
+    with unit_of_work():
+        row = db.session.get_one(Listing, mug.id)
+        row.content_due, row.tiktok_id, row.sent_hash = True, "1729", row.content_hash
+    passes = iter((True, False))
+
+    def dies(session: object) -> None:
+        if not next(passes):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recheck.check([mug.id], guard=dies)
+    assert not listings.fresh(mug).content_due
+    assert [mug.id] in list(automation.waiting(account.id, automation.UPDATE))
+    assert recheck.check_due(account.id) == 1
+    assert listings.fresh(mug).validation == "ready"
+    assert list(automation.waiting(account.id, automation.UPDATE)) == []
+
+
 def test_the_whole_catalogue_is_due_once_a_day_and_never_while_it_is_read_for_the_first_time(account: Account) -> None:
     """products.import: changes every 15 minutes, everything once a day"""
     assert not automation.whole_import_due(account)

@@ -28,6 +28,7 @@ from connector.models.product import Product, ProductCursor
 from connector.models.run import Schedule
 from connector.services import events
 from connector.services.kinds import KINDS
+from connector.services.products import due
 
 UPLOAD, UPDATE = "upload", "update"
 #: Kind of work -> the policy's switch and its interval.
@@ -426,7 +427,8 @@ def waiting(account_id: int, action: str) -> Iterator[list[int]]:
     if action == UPLOAD:
         here += [Listing.tiktok_id.is_(None), or_(Listing.validation != INCOMPLETE, Listing.content_due)]
     else:
-        here += [Listing.tiktok_id.is_not(None), or_(Listing.content_due, and_(Listing.content_hash != "", Listing.content_hash != Listing.sent_hash))]
+        differs = and_(Listing.content_hash != "", Listing.content_hash != Listing.sent_hash)
+        here += [Listing.tiktok_id.is_not(None), or_(Listing.content_due, due.cut_off(), differs)]
     while ids := list(db.session.scalars(select(Listing.id).where(*here, Listing.id > last).order_by(Listing.id).limit(_AT_ONCE))):
         last = ids[-1]
         yield ids

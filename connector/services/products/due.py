@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, exists, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, case, exists, or_, select, true, update
 
 from connector.core.clock import utcnow
 from connector.core.db import unit_of_work
 from connector.models.account import Account, MagentoConnection
-from connector.models.listing import Listing, ListingSku
+from connector.models.listing import UNCHECKED, Listing, ListingSku
 from connector.models.product import Product
 
 #: Changes within this time are one evaluation.
@@ -99,3 +99,8 @@ def waits(account_id: int | None = None) -> ColumnElement[bool]:
     if account_id is not None:
         return condition & (Listing.account_id == account_id)
     return condition & exists().where(Account.id == Listing.account_id, Account.active)
+
+
+def cut_off() -> ColumnElement[bool]:
+    """Listings whose mark was taken away by a worker that died before it stored the answer: validated once, and unchecked again."""
+    return and_(Listing.validation == UNCHECKED, Listing.validated_at.is_not(None))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from connector.core.db import db, end_reading, unit_of_work
 from connector.models.listing import UNCHECKED, Listing
-from connector.services.products import validate
+from connector.services.products import due, validate
 
 _AT_ONCE = 200
 
@@ -33,9 +33,9 @@ def check(listing_ids: Collection[int], *, guard: Callable[[Session], None] | No
 
 
 def check_due(account_id: int, *, guard: Callable[[Session], None] | None = None, cancelled: Callable[[], bool] = lambda: False) -> int:
-    """Every marked listing of an account that has a template; one that never was checked is left to the person who validates or uploads it."""
+    """Every marked listing of an account that has a template, and those that were cut off; one that never was checked is left to the person who validates or uploads it."""
     done, last = 0, 0
-    here = (Listing.account_id == account_id, Listing.content_due, Listing.template_id.is_not(None))
+    here = (Listing.account_id == account_id, or_(Listing.content_due, due.cut_off()), Listing.template_id.is_not(None))
     while not cancelled():
         ids = list(db.session.scalars(select(Listing.id).where(*here, Listing.id > last).order_by(Listing.id).limit(_AT_ONCE)))
         end_reading()
