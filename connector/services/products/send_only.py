@@ -6,14 +6,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import select
-
-from connector.core.db import db, end_reading
+from connector.core.db import end_reading
 from connector.domain.attribute_mapping import mapping_for
 from connector.domain.listing_body import ListingBody, ProductAttribute, SkuBody
-from connector.domain.policies import SYNCHRONIZATION, SynchronizationPolicy
 from connector.models.account import Account
-from connector.models.policy import Policy
+from connector.services.products import automation
 from connector.services.products.drafts import Prepared
 
 #: Magento's codes for pictures, whatever the image policy takes the main one from.
@@ -30,13 +27,13 @@ class Part:
 
 def codes(account: Account) -> tuple[str, ...]:
     """The Magento attributes that edits of this account are limited to; () for no limit."""
-    query = select(Policy).where(Policy.deleted_at.is_(None))
-    query = query.where(Policy.id == account.sync_policy_id) if account.sync_policy_id else query.where(Policy.kind == SYNCHRONIZATION, Policy.is_default)
-    policy = db.session.scalar(query)
-    end_reading()
-    if policy is None:
+    try:
+        policy = automation.in_force(account).body
+    except LookupError:
         return ()
-    return tuple(code for code in SynchronizationPolicy.model_validate(policy.body).send_only if code)
+    finally:
+        end_reading()
+    return tuple(code for code in policy.send_only if code)
 
 
 def part(body: ListingBody, live: ListingBody, chosen: Collection[str], prepared: Prepared) -> Part:

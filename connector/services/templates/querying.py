@@ -45,11 +45,11 @@ from sqlalchemy.sql import type_coerce
 from connector.core.clock import utcnow
 from connector.core.db import AMOUNT_SCALE, db
 from connector.domain.listing import LISTABLE
-from connector.domain.policies import SYNCHRONIZATION, SynchronizationPolicy
+from connector.domain.policies import SynchronizationPolicy
 from connector.domain.query import Clause, Filter, Query, fulfils, plan
 from connector.models.account import Account, StoreReference
-from connector.models.policy import Policy
 from connector.models.product import Product, ProductView
+from connector.services.products import automation
 
 Bool = ColumnElement[bool]
 
@@ -84,11 +84,11 @@ def shelf_of(account: Account) -> Shelf:
 
 
 def sync_policy(account: Account) -> SynchronizationPolicy:
-    """The synchronization policy in force for an account: the assigned one, else the default; without any, the defaults of its fields."""
-    query = select(Policy.body).where(Policy.deleted_at.is_(None))
-    query = query.where(Policy.id == account.sync_policy_id) if account.sync_policy_id else query.where(Policy.kind == SYNCHRONIZATION, Policy.is_default)
-    body = db.session.scalar(query)
-    return SynchronizationPolicy.model_validate(body) if body else SynchronizationPolicy()
+    """The synchronization policy in force for an account; before any was seeded, the defaults of its fields."""
+    try:
+        return automation.in_force(account).body
+    except LookupError:
+        return SynchronizationPolicy()
 
 
 def count_and_first(query: Query, magento_id: int, store_view: str, limit: int = 10, *, shelf: Shelf | None = None) -> tuple[int, list[Product]]:
