@@ -76,8 +76,19 @@
   document.addEventListener("htmx:before:swap", () => { left = document.activeElement?.closest("tr[data-row]")?.id || ""; });
   document.addEventListener("htmx:after:swap", settle);
   document.addEventListener("DOMContentLoaded", settle);
+  // A grid shows the newest question's answer. One that a live event asked before a search, and that comes after the search's answer, is not put over it.
+  const newest = new Map();
   document.addEventListener("htmx:before:request", (event) => {
-    if (event.detail.ctx.sourceEvent?.type === "every" && document.hidden) event.preventDefault();
+    const ctx = event.detail.ctx, source = ctx.sourceElement;
+    if (ctx.sourceEvent?.type === "every" && document.hidden) event.preventDefault();
+    if (source?.matches?.("section[data-grid]")) ctx.asked = source.getAttribute("hx-get");
+    else if (ctx.target?.matches?.("section[data-grid]")) newest.set(ctx.target.id, ctx);
+  });
+  document.addEventListener("htmx:before:response", (event) => {
+    const ctx = event.detail.ctx;
+    if (!ctx.target?.matches?.("section[data-grid]")) return;
+    const late = ctx.asked === undefined ? newest.get(ctx.target.id) !== ctx : document.getElementById(ctx.target.id)?.getAttribute("hx-get") !== ctx.asked;
+    if (late) event.preventDefault();
   });
 
   // A form is sent once, and the panel it stands in closes; copying; dialogs (a link to the same page without JavaScript); toasts that can be put away.
