@@ -347,6 +347,13 @@ class OrderPolicy(PolicyBody):
         title="Order total in Magento",
         description="What the buyer paid, or that plus the discount which TikTok funds.",
     )
+    credit_memos: bool = Field(default=True, title="Credit Memo Creation", description="A refund that TikTok grants becomes a Magento credit memo.")
+    restock_returns: bool = Field(default=True, title="Return to Stock", description="Goods that came back go into Magento's stock, once they were received.")
+    refund_from_magento: bool = Field(
+        default=False,
+        title="Refund on TikTok from Credit Memo",
+        description="A credit memo made in Magento refunds the same units on TikTok.",
+    )
     apply_to_manual_import: bool = Field(default=False, title="Apply to manual import", description="Off: orders imported by hand wait for Create Sales Order.")
 
     @field_validator("notification_email")

@@ -48,6 +48,9 @@ class Order(Base):
         Index("ix_order_number", "number"),
         Index("ix_order_magento_number", "magento_number"),
         Index("ix_order_ship_by", "ship_by_at", "id"),
+        Index("ix_order_cancel_by", "cancel_by_at", "id"),
+        Index("ix_order_account_updated", "account_id", "updated_at", "id"),
+        Index("ix_order_hold", "hold_until", "id", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
         Index(
             "ix_order_failed", "failure_code", "id",
             sqlite_where=text("failure_code IS NOT NULL"), postgresql_where=text("failure_code IS NOT NULL"),
@@ -309,7 +312,12 @@ class Cancellation(Base):
     """A cancellation as TikTok lists it (TTS §5.6.3); the gate "no open cancellation request" reads it."""
 
     __tablename__ = "cancellation"
-    __table_args__ = (UniqueConstraint("account_id", "cancel_id"), Index("ix_cancellation_order", "order_id"))
+    __table_args__ = (
+        UniqueConstraint("account_id", "cancel_id"),
+        Index("ix_cancellation_order", "order_id"),
+        Index("ix_cancellation_status_due", "remote_status", "respond_by_at", "id"),
+        Index("ix_cancellation_updated", "remote_updated_at", "id"),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
@@ -324,7 +332,18 @@ class Cancellation(Base):
     remote_created_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     remote_updated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     data: Mapped[dict[str, Any]] = mapped_column(JSONText, default=dict)
+    answer: Mapped[str] = mapped_column(String(20), default="", server_default="")  #: ours: approve or reject, once TikTok took it or while it is sent
+    answer_state: Mapped[str] = mapped_column(String(20), default="", server_default="")  #: "", sending, accepted, failed
+    answer_reason: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    answered_by: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    answered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    failure_code: Mapped[str | None] = mapped_column(String(60))
+    failure_message: Mapped[str | None] = mapped_column(Text)
+    failure_remedy: Mapped[str | None] = mapped_column(Text)
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow, onupdate=utcnow)
+
+    order = relationship("Order")
+    account = relationship("Account")
 
 
 class OutgoingAction(Base):

@@ -8,7 +8,7 @@ from sqlalchemy import Boolean, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from connector.core.clock import utcnow
-from connector.core.db import Base, BigId, UTCDateTime
+from connector.core.db import Base, BigId, JSONText, UTCDateTime
 
 ADMINISTRATOR, OPERATOR, VIEWER = "administrator", "operator", "viewer"
 ROLES = {ADMINISTRATOR: "Administrator", OPERATOR: "Operator", VIEWER: "Viewer"}
@@ -81,6 +81,7 @@ class ApiToken(Base):
     name: Mapped[str] = mapped_column(String(80))
     prefix: Mapped[str] = mapped_column(String(12))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[str]] = mapped_column(JSONText, default=list, server_default="[]")  #: what it may do; none: nothing
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
     expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

@@ -93,6 +93,7 @@ SECTIONS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ("Notification", ("notify", "notification_email")),
         ("Customer", ("customer_mode", "same_customer_id", "guest_email")),
         ("Invoice and shipment", ("create_invoice", "push_shipments", "carrier_mapping")),
+        ("Refunds and returns", ("credit_memos", "restock_returns", "refund_from_magento")),
         ("Order status", ("status_mapping",)),
     ),
 }
