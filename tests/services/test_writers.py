@@ -88,6 +88,7 @@ CALLS = {
 }
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("kind", ["lost_answer", "http_500_after", "http_500"])
 def test_an_answer_lost_at_any_call_still_makes_one_order_with_the_right_totals(call: str, kind: str, market: Market, store: Store, account: Account) -> None:

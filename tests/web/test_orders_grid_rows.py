@@ -47,7 +47,16 @@ def test_a226_new_orders_are_fetched_at_most_five_minutes_apart_by_themselves(co
     assert schedule.interval_seconds <= 300
 
 
-def test_a227_each_status_tab_shows_its_orders_and_their_number(stocked: Account, admin_client: FlaskClient) -> None:
+def test_a227_a228_a236_a239_a240_the_grid_is_read_in_every_way(stocked: Account, admin_client: FlaskClient, practice_magento) -> None:
+    """Each status tab with its number, the guest's address, the details behind an order id, search, the day an order was placed."""
+    _each_status_tab_shows_its_orders_and_their_number(admin_client)
+    _an_order_gets_the_guest_address_of_its_buyer_by_default(practice_magento)
+    _the_order_id_leads_to_the_orders_details(admin_client)
+    _orders_are_found_by_number_by_the_buyers_name_by_sku_and_by_product(admin_client)
+    _orders_are_filtered_by_the_day_they_were_placed(admin_client)
+
+
+def _each_status_tab_shows_its_orders_and_their_number(admin_client: FlaskClient) -> None:
     for status in ("AWAITING_SHIPMENT", "IN_TRANSIT", "ON_HOLD", "CANCELLED", "COMPLETED", "DELIVERED", "AWAITING_COLLECTION"):
         wanted = set(db.session.scalars(select(Order.number).where(Order.remote_status == status)))
         page = _grid(admin_client, f"/orders/?tab={status.lower()}&per_page=50")
@@ -56,7 +65,7 @@ def test_a227_each_status_tab_shows_its_orders_and_their_number(stocked: Account
         assert str(len(wanted)) in tab.text
 
 
-def test_a228_an_order_gets_the_guest_address_of_its_buyer_by_default(stocked: Account, practice_magento) -> None:
+def _an_order_gets_the_guest_address_of_its_buyer_by_default(practice_magento) -> None:
     created = db.session.scalars(select(Order).where(Order.state == CREATED)).all()
     assert created
     store = {row["ext_order_id"]: row for row in requests.get(f"{practice_magento.url}/practice/orders", timeout=30).json()}
@@ -64,7 +73,7 @@ def test_a228_an_order_gets_the_guest_address_of_its_buyer_by_default(stocked: A
         assert store[order.number]["customer_email"] == f"{order.buyer_id}@tiktok.com"
 
 
-def test_a236_the_order_id_leads_to_the_orders_details(stocked: Account, admin_client: FlaskClient) -> None:
+def _the_order_id_leads_to_the_orders_details(admin_client: FlaskClient) -> None:
     page = _grid(admin_client, "/orders/?per_page=50")
     link = next(link for link in page.select("tbody tr a") if link.text.strip() in _numbers(page))
     details = _grid(admin_client, str(link["href"]))
@@ -72,27 +81,27 @@ def test_a236_the_order_id_leads_to_the_orders_details(stocked: Account, admin_c
     assert "Items ordered" in details.text
 
 
-def test_a238_orders_are_fetched_on_demand_and_wait_for_the_button(stocked: Account, admin_client: FlaskClient, practice_tiktok, work_off) -> None:
+def test_a238_orders_are_fetched_on_demand_and_wait_for_the_button(connected_account: Account, admin_client: FlaskClient, practice_tiktok, work_off) -> None:
     placed = requests.post(f"{practice_tiktok.url}/practice/orders", json={"shop": "GB", "lines": [{"sku": "PEN-01"}], "kinds": KINDS}, timeout=30).json()
     requests.post(f"{practice_tiktok.url}/practice/orders/{placed['id']}/release", timeout=30).raise_for_status()
     form = _grid(admin_client, "/orders/import")
     token = form.select_one("form input[name=csrf_token]")["value"]
-    answer = admin_client.post("/orders/import", data={"csrf_token": token, "account": stocked.id, "status": "", "order_id": placed["id"]})
+    answer = admin_client.post("/orders/import", data={"csrf_token": token, "account": connected_account.id, "status": "", "order_id": placed["id"]})
     assert answer.status_code == 303, answer.text[:2000]
     work_off()
     assert db.session.scalar(select(Order.state).where(Order.number == placed["id"])) == REVIEW
 
 
-def test_a238_a_reversed_date_range_comes_back_filled_in_with_the_reason(stocked: Account, admin_client: FlaskClient) -> None:
+def test_a238_a_reversed_date_range_comes_back_filled_in_with_the_reason(connected_account: Account, admin_client: FlaskClient) -> None:
     token = _grid(admin_client, "/orders/import").select_one("form input[name=csrf_token]")["value"]
-    answer = admin_client.post("/orders/import", data={"csrf_token": token, "account": stocked.id, "status": "", "start": "2026-11-20", "end": "2026-11-01"})
+    answer = admin_client.post("/orders/import", data={"csrf_token": token, "account": connected_account.id, "status": "", "start": "2026-11-20", "end": "2026-11-01"})
     assert answer.status_code == 422
     page = BeautifulSoup(answer.text, "html.parser")
     assert page.select_one("input[name=start]")["value"] == "2026-11-20"
     assert page.select_one(".error-summary") is not None
 
 
-def test_a239_orders_are_found_by_number_by_the_buyers_name_by_sku_and_by_product(stocked: Account, admin_client: FlaskClient) -> None:
+def _orders_are_found_by_number_by_the_buyers_name_by_sku_and_by_product(admin_client: FlaskClient) -> None:
     order = db.session.scalars(select(Order).where(Order.has_address, Order.address_masked.is_(False)).order_by(Order.id)).first()
     assert order is not None
     name = db.session.get(OrderPayload, order.id).buyer_name
@@ -104,7 +113,7 @@ def test_a239_orders_are_found_by_number_by_the_buyers_name_by_sku_and_by_produc
     assert _numbers(_grid(admin_client, "/orders/?q=nobody-has-ordered-this")) == set()
 
 
-def test_a240_orders_are_filtered_by_the_day_they_were_placed(stocked: Account, admin_client: FlaskClient) -> None:
+def _orders_are_filtered_by_the_day_they_were_placed(admin_client: FlaskClient) -> None:
     order = db.session.scalars(select(Order).order_by(Order.placed_at)).first()
     day = order.placed_at.date()
     found = _numbers(_grid(admin_client, f"/orders/?placed_from={day}&placed_to={day}&per_page=50"))

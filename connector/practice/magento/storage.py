@@ -132,6 +132,7 @@ class Storage:
         self._writer = threading.RLock()
         self._local = threading.local()
         self.flights: dict[str, int] = {}  # carts being placed right now
+        self.leaks: dict[str, tuple[threading.Event, threading.Event]] = {}  # by cart: a second caller has come; the first is done
         self.flights_lock = threading.Lock()
         self._config: dict[str, Any] = {}
         self.generation = 0  # of the configuration, so that a slow reader does not cache an old one
