@@ -32,20 +32,23 @@ def free_ports(count: int) -> list[int]:
 
 
 class House:
-    """``with House() as house:`` starts ``app.py`` and waits until it answers; everything is gone afterwards."""
+    """``with House() as house:`` starts ``app.py`` and waits until it answers; everything is gone afterwards.
 
-    def __init__(self, *, workers: int = 2, environment: dict[str, str] | None = None, quiet: bool = True) -> None:
+    ``storefront`` and ``oms`` start the practice external storefront and the practice OMS as well.
+    """
+
+    def __init__(self, *, workers: int = 2, environment: dict[str, str] | None = None, quiet: bool = True, storefront: bool = False, oms: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="connector-house-"))
-        web, tiktok, magento = free_ports(3)
+        web, *ports = free_ports(5)
         self.url = f"http://127.0.0.1:{web}"
-        self.tiktok_url = f"http://127.0.0.1:{tiktok}"
-        self.magento_url = f"http://127.0.0.1:{magento}"
+        wanted = {"tiktok": True, "magento": True, "storefront": storefront, "oms": oms}
+        self._bases = {system: f"http://127.0.0.1:{port}" if wanted[system] else "" for system, port in zip(wanted, ports, strict=True)}
+        self.tiktok_url, self.magento_url, self.storefront_url, self.oms_url = self._bases.values()
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("TIKTOK_", "DATABASE_URL", "REDIS_URL", "CONNECTOR_"))},
             "CONNECTOR_INSTANCE": str(self.folder),
             "PORT": str(web),
-            "PRACTICE_TIKTOK_URL": self.tiktok_url,
-            "PRACTICE_MAGENTO_URL": self.magento_url,
+            **{f"PRACTICE_{system.upper()}_URL": base for system, base in self._bases.items()},
             "CONNECTOR_WORKERS": str(workers),
             "LOG_LEVEL": "WARNING",
             **(environment or {}),
@@ -61,10 +64,9 @@ class House:
             if self._process.poll() is not None:
                 break
             try:
-                if all(
-                    requests.get(f"{base}{path}", timeout=2).ok
-                    for base, path in ((self.url, "/readyz"), (self.tiktok_url, "/practice/app"), (self.magento_url, "/practice/summary"))
-                ):
+                paths = {"tiktok": "/practice/app", "magento": "/practice/summary", "storefront": "/practice/ping", "oms": "/practice/ping"}
+                questions = [f"{self.url}/readyz", *(f"{base}{paths[system]}" for system, base in self._bases.items() if base)]
+                if all(requests.get(question, timeout=2).ok for question in questions):
                     return self
             except requests.RequestException:
                 time.sleep(0.1)
@@ -86,7 +88,8 @@ class House:
 
     def app(self) -> Any:
         """The application of this house in this process, for acting in it as a script does."""
-        os.environ.update({key: self.environment[key] for key in ("CONNECTOR_INSTANCE", "PORT", "PRACTICE_TIKTOK_URL", "PRACTICE_MAGENTO_URL", "LOG_LEVEL")})
+        practice = [f"PRACTICE_{system.upper()}_URL" for system in self._bases]
+        os.environ.update({key: self.environment[key] for key in ("CONNECTOR_INSTANCE", "PORT", *practice, "LOG_LEVEL")})
         for key in ("DATABASE_URL", "REDIS_URL"):
             if key in self.environment:
                 os.environ[key] = self.environment[key]
@@ -95,7 +98,7 @@ class House:
         return create_app()
 
     def post(self, system: str, path: str, body: Any = None) -> Any:
-        """A call of a practice server's control interface."""
+        """A call of a practice server's control interface; ``system`` is tiktok, magento, storefront or oms."""
         answer = requests.post(f"{self._base(system)}/practice/{path}", json=body or {}, timeout=300)
         answer.raise_for_status()
         return answer.json() if answer.content else None
@@ -115,4 +118,4 @@ class House:
         return answer.json()
 
     def _base(self, system: str) -> str:
-        return self.tiktok_url if system == "tiktok" else self.magento_url
+        return self._bases[system]

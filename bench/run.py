@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-MODULES = ("grids", "intake", "create", "products_import", "products_sync", "drill")
+MODULES = ("grids", "intake", "create", "products_import", "products_sync", "feed", "drill")
 
 
 def main() -> int:

@@ -44,6 +44,8 @@ class Config:
     smtp_url: str = field(default="", repr=False)
     practice_tiktok_url: str = "http://127.0.0.1:5001"
     practice_magento_url: str = "http://127.0.0.1:5002"
+    practice_storefront_url: str = "http://127.0.0.1:5003"  #: empty: there is none
+    practice_oms_url: str = "http://127.0.0.1:5004"  #: empty: there is none
     embedded_redis: bool = True
     trusted_proxies: int = 0  #: proxies in front whose X-Forwarded headers are believed
     log_level: str = "INFO"
@@ -104,6 +106,8 @@ class Config:
             smtp_url=env.get("SMTP_URL", ""),
             practice_tiktok_url=env.get("PRACTICE_TIKTOK_URL", f"http://127.0.0.1:{port + 1}").rstrip("/"),
             practice_magento_url=env.get("PRACTICE_MAGENTO_URL", f"http://127.0.0.1:{port + 2}").rstrip("/"),
+            practice_storefront_url=env.get("PRACTICE_STOREFRONT_URL", f"http://127.0.0.1:{port + 3}").rstrip("/"),
+            practice_oms_url=env.get("PRACTICE_OMS_URL", f"http://127.0.0.1:{port + 4}").rstrip("/"),
             trusted_proxies=trusted_proxies,
             log_level=env.get("LOG_LEVEL", "INFO").upper(),
             log_json=env.get("LOG_JSON", "") in ("1", "true", "yes"),

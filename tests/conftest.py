@@ -82,6 +82,21 @@ def _practice_magento(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prac
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def _practice_storefront(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeServer]:
+    server = PracticeServer("storefront", tmp_path_factory.mktemp("practice-storefront"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def practice_storefront(_practice_storefront: PracticeServer) -> PracticeServer:
+    """The practice external storefront, without orders and faults, its settings as in a fresh store."""
+    requests.post(f"{_practice_storefront.url}/practice/reset", timeout=30).raise_for_status()
+    return _practice_storefront
+
+
 @pytest.fixture
 def practice_tiktok(_practice_tiktok: PracticeServer) -> PracticeServer:
     """The practice marketplace, empty of orders, without faults, its clock at the present."""
@@ -179,6 +194,8 @@ def config(request: pytest.FixtureRequest, tmp_path: Path, valkey_server: Embedd
         (tmp_path / "instance").mkdir()
         shutil.copy(sqlite_template, tmp_path / "instance" / "connector.sqlite3")
     config = Config.from_env(environment, testing=True)
+    if "practice_storefront" in request.fixturenames:
+        config = replace(config, practice_storefront_url=request.getfixturevalue("practice_storefront").url)
     for name, server in (("practice_tiktok", "practice_tiktok_url"), ("practice_magento", "practice_magento_url")):
         if name in request.fixturenames or "connected_account" in request.fixturenames:
             config = replace(config, **{server: request.getfixturevalue(name).url})

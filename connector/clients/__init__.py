@@ -1,4 +1,4 @@
-"""Clients of the two remote systems. requests and the standard library only: no Flask, no database, no queue.
+"""Clients of the remote systems. requests and the standard library only: no Flask, no database, no queue.
 
 One `Transport` a process and remote system, one light client object an account::
 
@@ -140,4 +140,13 @@ the client returns by itself (cart, order, invoice, shipment, track, credit memo
         .search_customers(email, *, website_id=None) -> list[dict]; .create_customer(customer) -> dict; .customer_groups() -> list[dict]
 
     SearchCriteria().where(field, condition, value).any_of((field, condition, value), ...).order_by(field, "ASC").page(1, 100).only(fields)
+
+An external storefront (`clients.storefront`; S4). Fractions arrive as `Decimal` or as the strings that the store sent; `Decimal` may be sent::
+
+    StorefrontClient(transport, *, base_url, client_id, client_secret, account_key: str = "", tokens: TokenCache | None = None)
+        .environment() -> dict                                       # environment, storefrontProtection, paymentCapture, confirmationEmails
+        .create_external_order(body) -> Created(order_no, status, created)    # the same externalOrderId again: the same order, created False
+        .get_order(order_no) -> Versioned(order, etag); .find_by_external_id(external_order_id) -> dict | None
+        .orders_modified_since(since: datetime) -> Iterator[dict]
+        .patch_order(order_no, changes, *, etag) -> Versioned        # Conflict sto.changed (read again) or sto.conflict (forbidden by its state)
 """

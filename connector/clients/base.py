@@ -29,6 +29,7 @@ from connector.clients.errors import (
     ApiError,
     CircuitOpen,
     ForbiddenHost,
+    ForbiddenRequest,
     RateLimited,
     Redirected,
     Rejected,
@@ -130,7 +131,7 @@ class Transport:
     """Owns the connections. Thread-safe; a forked child gets connections of its own.
 
     `before_send` may raise (a database transaction is open) and then nothing is sent. `record` is called once per attempt and cannot
-    break the call. `allowed_hosts` gets "host" or "host:port" in lower case.
+    break the call. `allowed_hosts` gets "host" or "host:port" in lower case. `refuses` looks at the finished request and says why it may not be sent.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class Transport:
         breaker: Breaker | None = None,
         context: Callable[[], Mapping[str, object]] | None = None,
         allowed_hosts: Callable[[str], bool] | re.Pattern[str] | None = None,
+        refuses: Callable[[requests.PreparedRequest], str | None] | None = None,
         timeouts: tuple[float, float] = (3.05, 20.0),
         pool_size: int = 16,
         verify: bool | str = True,
@@ -151,6 +153,7 @@ class Transport:
         self._before_send, self._record, self._context = before_send, record, context
         self.limiter, self.breaker = limiter, breaker
         self._allowed = allowed_hosts.fullmatch if isinstance(allowed_hosts, re.Pattern) else allowed_hosts
+        self._refuses = refuses
         self._timeouts, self._pool_size, self._verify = timeouts, pool_size, verify
         self._sleep, self.now = sleep, now
         self._session, self._pid = self._connect(), os.getpid()
@@ -239,6 +242,8 @@ class Transport:
                 system=call.system,
                 operation=call.operation,
             )
+        if self._refuses is not None and (reason := self._refuses(request)) is not None:
+            raise ForbiddenRequest(f"{call.operation} was not sent: {reason}", system=call.system, operation=call.operation)
 
     def _exchange(self, call: Call[T], request: requests.PreparedRequest, started: float) -> Answer:
         connect, read = self._timeouts

@@ -125,6 +125,12 @@ class ForbiddenHost(Rejected):
     default_code = "net.forbidden_host"
 
 
+class ForbiddenRequest(Rejected):
+    """Not sent: a practice account captures no payment and has no mail sent."""
+
+    default_code = "net.forbidden_request"
+
+
 class Unexpected(ApiError):
     """An answer in a shape we do not know."""
 

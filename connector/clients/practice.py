@@ -26,6 +26,21 @@ def store_integration(base_url: str) -> dict[str, Any]:
     return _call("POST", base_url, "/practice/integrations", {"acl": "all"})
 
 
+def order_mails_off(base_url: str) -> None:
+    """Switch the practice store's order confirmation mails off: placing an order by its checkout sends one otherwise (A249, MAG §4.4.2)."""
+    _call("POST", base_url, "/practice/settings", {"emails": False})
+
+
+def storefront_client(base_url: str) -> dict[str, Any]:
+    """``{client_id, client_secret, storefront_password}`` of the practice storefront's one API client."""
+    return _call("GET", base_url, "/practice/client")
+
+
+def tell_oms(base_url: str, **facts: Any) -> None:
+    """Change the practice OMS's settings: ``product_url``, ``account_id``, ``secret``, ``api_token``, ``pull_token``."""
+    _call("POST", base_url, "/practice/settings", facts)
+
+
 def _call(method: str, base_url: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     system = "practice"
     try:

@@ -28,6 +28,10 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "This account may not call that server",
         "A practice account only calls the practice servers. Check the account's environment and address.",
     ),
+    "net.forbidden_request": (
+        "A practice account may not ask for that",
+        "In practice no payment is captured and no mail is sent. Use a Production account for real business.",
+    ),
     "net.unsendable": (
         "The request cannot be sent",
         "The address or a key holds a character that does not belong there, often a line break from copying. Enter it again.",
@@ -269,6 +273,22 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "Read its message: it names the field. Correct the address of the order and retry.",
     ),
     "mag.options_required": ("The product needs options", "Use a simple SKU without required custom options."),
+    # external storefront
+    "sto.token": ("The storefront does not accept the access token", "A new one is asked for by itself. If this stays, check client ID and secret."),
+    "sto.client": (
+        "The storefront does not know this client",
+        "Enter client ID and secret again on the account's page, as the store's administration shows them.",
+    ),
+    "sto.forbidden": ("The client may not do this in the storefront", "Give the client the orders permission in the store's administration."),
+    "sto.sku_unknown": ("The storefront does not sell this SKU", "Add the product to the store, or map the seller SKU to one that it sells."),
+    "sto.offline": ("The product is offline in the storefront", "Put the product online in the store, then retry."),
+    "sto.out_of_stock": ("The storefront has not enough stock", "Raise the stock in the store, then retry."),
+    "sto.rate_limited": ("The storefront is called too often", "Nothing to do: calls are slowed down and repeated."),
+    "sto.unavailable": ("The storefront is not available", "It is tried again by itself."),
+    "sto.not_found": ("The storefront has no such order", "Open the order and choose Sync Status; the store may have removed it."),
+    "sto.changed": ("The order was changed in the storefront meanwhile", "It is read again and the change repeated by itself."),
+    "sto.conflict": ("The order's state in the storefront forbids this", "Open the order in the store; a cancelled order cannot be changed any more."),
+    "sto.rejected": ("The storefront refused the request", "Read its message: it names the field. Correct the order or the store and retry."),
     "mag.customer_exists": ("A customer with this e-mail exists already", "The existing customer is used."),
 }
 

@@ -28,8 +28,16 @@ class Vault:
 
     def decrypt(self, token: str) -> str:
         """The plain text. Raises ``ValueError`` when none of the keys fits."""
+        return self.unseal(token.encode()).decode()
+
+    def seal(self, data: bytes) -> bytes:
+        """The same for bytes, such as a compressed file."""
+        return self._fernet.encrypt(data)
+
+    def unseal(self, token: bytes) -> bytes:
+        """The plain bytes. Raises ``ValueError`` when none of the keys fits."""
         try:
-            return self._fernet.decrypt(token.encode()).decode()
+            return self._fernet.decrypt(token)
         except InvalidToken as error:
             raise ValueError(
                 "A stored secret cannot be read with the present CONNECTOR_ENCRYPTION_KEYS. Put the earlier key back behind the new one."

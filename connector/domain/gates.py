@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from connector.domain import tiktok_order
+from connector.domain.external_order import unsafe_for_tests
 from connector.domain.money import Parity
 from connector.domain.policies import OrderPolicy
 
@@ -78,6 +79,13 @@ class Facts:
     base_currency: str = ""
     rate: Decimal | None = Decimal(1)  #: base to order currency; None: the store has no rate
     fulfilled_by_tiktok: bool = False  #: sent from TikTok's warehouse: takes no stock of the merchant
+    external: bool = False  #: the order goes to an external storefront instead of Magento (A243)
+    sandbox: bool = False
+    environment: Mapping[str, Any] | None = None  #: what the external storefront says of itself (A247-A249); None: it has not been asked
+
+    @property
+    def store(self) -> str:
+        return "the external storefront" if self.external else "Magento"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +131,8 @@ class Verdict:
 
 def decide(facts: Facts) -> Verdict:
     """All checks in the order of product.md 6."""
+    if facts.external:
+        return Verdict(tuple(check(facts) for check in EXTERNAL_CHECKS), "external")
     checks = tuple(check(facts) for check in CHECKS)
     writer, warnings = _writer(facts)
     create = tuple(wanted.seller_sku for wanted in facts.wanted if wanted.product is None and wanted.seller_sku and _creates_products(facts))
@@ -136,10 +146,10 @@ def _already(facts: Facts) -> Check:
     name = "Not created yet"
     if facts.magento_number:
         return Check(
-            name, False, f"The order is in Magento already, as {facts.magento_number}.", {"magento_number": facts.magento_number},
+            name, False, f"The order is in {facts.store} already, as {facts.magento_number}.", {"magento_number": facts.magento_number},
             "Nothing needs to be done.", "order.already_created", "created",
         )  # fmt: skip
-    return Check(name, True, "No Magento order is known for it.")
+    return Check(name, True, f"No order of {facts.store} is known for it." if facts.external else "No Magento order is known for it.")
 
 
 def _account(facts: Facts) -> Check:
@@ -152,6 +162,11 @@ def _account(facts: Facts) -> Check:
         return Check(
             name, False, f"The account {facts.account} is not authorised ({facts.auth_state}).{told}", seen,
             "Authorise the account again on the Accounts page; its work then goes on by itself.", "account.unauthorised", READY,
+        )  # fmt: skip
+    if not facts.has_store and facts.external:
+        return Check(
+            name, False, f"The account {facts.account} has no external storefront yet.", seen, "Connect the external storefront on the account's page.",
+            "storefront.none", FAILED,
         )  # fmt: skip
     if not facts.has_store:
         return Check(name, False, f"The account {facts.account} has no Magento store.", seen, "Connect Magento under Configuration.", "magento.none", FAILED)
@@ -174,7 +189,7 @@ def _policy(facts: Facts) -> Check:
         )  # fmt: skip
     if not policy.create_in_magento and not facts.by_hand:
         return Check(
-            name, False, f"The order policy {facts.policy_title} does not create orders in Magento.", seen,
+            name, False, f"The order policy {facts.policy_title} does not create orders in {facts.store}.", seen,
             "Choose Create Sales Order on the order, or switch Create Order in Magento on.", "policy.creation_off", STORED,
         )  # fmt: skip
     return Check(name, True, "Asked for by hand." if facts.by_hand else f"{facts.policy_title} creates orders.", seen)
@@ -342,6 +357,30 @@ def _money(facts: Facts) -> Check:
 
 CHECKS: tuple[Callable[[Facts], Check], ...] = (
     _already, _account, _policy, _status, _hold, _cancelled, _matched, _available, _address, _customer, _money,
+)  # fmt: skip
+
+# --- of an external storefront: it matches, counts and knows its customers by itself -----------------------------------------------------------
+
+
+def _environment(facts: Facts) -> Check:
+    name = "Storefront safe for tests"
+    if not facts.sandbox:
+        return Check(name, True, "A Production account: the storefront does real business.", dict(facts.environment or {}))
+    problem = unsafe_for_tests(facts.environment)
+    if problem is not None:
+        return Check(name, False, problem[0], dict(facts.environment or {}), problem[1], "storefront.unsafe", FAILED)
+    return Check(name, True, "Protected, captures no payment, sends no confirmation mails.", dict(facts.environment or {}))
+
+
+def _named(facts: Facts) -> Check:
+    name = "Every line has a SKU"
+    seen = {wanted.seller_sku: wanted.quantity for wanted in facts.wanted}
+    nameless = next((wanted for wanted in facts.wanted if not wanted.seller_sku), None)
+    return _matched(facts) if not facts.wanted or nameless else Check(name, True, "The storefront knows its products by these SKUs.", seen)
+
+
+EXTERNAL_CHECKS: tuple[Callable[[Facts], Check], ...] = (
+    _already, _account, _environment, _policy, _status, _hold, _cancelled, _named, _address, _money,
 )  # fmt: skip
 
 

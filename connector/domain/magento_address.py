@@ -60,8 +60,10 @@ class RecipientAddress:
         return body | ({"email": email} if email else {})
 
 
-def read_address(address: Mapping[str, Any], regions: Sequence[Region] | None) -> RecipientAddress:
-    """``regions``: Magento's directory of the address's country ([] when it lists none, None when Magento does not know the country)."""
+def read_address(address: Mapping[str, Any], regions: Sequence[Region] | None, *, directory: bool = True) -> RecipientAddress:
+    """``regions``: Magento's directory of the address's country ([] when it lists none, None when Magento does not know the country).
+
+    Without a ``directory`` the store takes regions as they are written."""
     masked = "*" in "".join(str(address.get(key) or "") for key in ("name", "first_name", "last_name", "phone_number", "address_line1", "full_address"))
     first, last = _names(address)
     country = _text(address.get("region_code")).upper()
@@ -79,7 +81,7 @@ def read_address(address: Mapping[str, Any], regions: Sequence[Region] | None) -
         name
         for name, present in (
             ("street", street), ("city", city), ("country", country), ("postcode", postcode or country in POSTCODE_OPTIONAL),
-            ("region that Magento knows", region or country not in REGION_REQUIRED),
+            ("region that Magento knows", region or not directory or country not in REGION_REQUIRED),
         )
         if not present
     ]  # fmt: skip

@@ -18,6 +18,7 @@ from connector.models.account import AUTH_CONNECTED, AUTH_EXPIRED, AUTH_NONE, AU
 from connector.models.policy import Policy
 from connector.services import accounts, runs
 from connector.services.accounts import COUNTRIES
+from connector.services.storefronts import LABELS
 
 ENVIRONMENTS = {PRODUCTION: Label("Production", "info"), SANDBOX: Label("Sandbox", "warning")}
 CONNECTED = {
@@ -26,6 +27,7 @@ CONNECTED = {
     AUTH_EXPIRED: Label("Authorisation expired", "danger"),
     AUTH_REVOKED: Label("Authorisation ended", "danger"),
 }
+STOREFRONTS = {key: Label(text) for key, text in LABELS.items()}
 OrderPolicy = aliased(Policy)
 SyncPolicy = aliased(Policy)
 
@@ -84,6 +86,7 @@ ACCOUNTS = Grid(
         Column(key="connected", label="Verified/Connected", expr=Account.auth_state, cell="state", labels=CONNECTED),
         Column(key="country", label="Country", expr=Account.country, cell="words", labels=COUNTRIES),
         Column(key="store_view", label="Store View", expr=case((Account.store_view == "all", "All Store View"), else_=Account.store_view)),
+        Column(key="storefront", label="Storefront", expr=Account.storefront, cell="state", labels=STOREFRONTS),
         Column(key="environment", label="Environment", expr=Account.environment, cell="state", labels=ENVIRONMENTS),
         Column(key="sync_policy", label="Synchronization policy", expr=SyncPolicy.title),
         Column(key="order_policy", label="Order policy", expr=OrderPolicy.title),

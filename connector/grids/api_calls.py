@@ -9,7 +9,7 @@ from connector.grids.activity import account_choices
 from connector.models.account import Account
 from connector.models.trace import ApiCall
 
-SYSTEMS = {"tiktok": Label("TikTok Shop"), "magento": Label("Magento")}
+SYSTEMS = {"tiktok": Label("TikTok Shop"), "magento": Label("Magento"), "storefront": Label("External storefront"), "oms": Label("OMS")}
 
 API_CALLS = Grid(
     key="api_calls",

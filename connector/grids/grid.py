@@ -107,14 +107,16 @@ class Action:
     ``preview(ids)`` answers for every id (one ``Preview`` each); ``submit(ids, form)`` gets only the ids that were ok a moment ago and
     the validated ``form`` (an instance of ``form_class``, or None) and returns a ``Result``. ``visible(row)`` hides the action in a
     row's menu. ``danger`` colours the button and asks in stronger words. A ``scoped`` action is called with the grid's scope as well:
-    ``preview(ids, scope)``, ``submit(ids, form, scope)``.
+    ``preview(ids, scope)``, ``submit(ids, form, scope)``. An action that asks more than a form can has ``page(ids)``, the address of a
+    page of its own, in place of both.
     """
 
     key: str
     label: str
     permission: str
-    preview: Callable[..., Iterable[Preview]]
-    submit: Callable[..., Result]
+    preview: Callable[..., Iterable[Preview]] = lambda *asked: ()
+    submit: Callable[..., Result] = lambda *asked: Result("")
+    page: Callable[[Sequence[Any]], str] | None = None
     help: str = ""
     icon: str = ""
     danger: bool = False

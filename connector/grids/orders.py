@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -11,12 +12,13 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column
 
 from connector.core import crypto
 from connector.core.db import db
+from connector.domain import deadlines
 from connector.domain import tiktok_order as tiktok
 from connector.grids import Action, Choices, Column, DateRange, Empty, Flag, Grid, Join, Label, NumberRange, Preview, Result, Tab, Text
 from connector.grids.activity import account_choices
 from connector.models.account import Account
 from connector.models.order import CANCELLED, CREATED, CREATING, FAILED, HELD, READY, REVIEW, SKIPPED, STORED, BuyerToken, Order, OrderLine, Shipment
-from connector.services import events
+from connector.services import connections, events
 from connector.services.orders import create, refresh, reject, ship
 from connector.services.orders.ship import CANNOT, FORM, LABEL
 
@@ -120,6 +122,25 @@ def _cancellation(values: Sequence[str]) -> ColumnElement[bool]:
     return or_(*(clauses[value] for value in values))
 
 
+DUE = {
+    "late": "Late: ship-by has passed", "ship4": "Ship within 4 hours", "ship24": "Ship within 24 hours", "ship48": "Ship within 48 hours",
+    "cancel24": "Auto-cancel within 24 hours", "cancel72": "Auto-cancel within 72 hours",
+}  # fmt: skip
+
+
+def _due(values: Sequence[str]) -> ColumnElement[bool]:
+    """Open orders by the time they have left, by each shop's own clock."""
+    clauses = []
+    for account in db.session.scalars(select(Account)):
+        now = connections.shop_now(account)
+        for value in values:
+            word, hours = value.rstrip("0123456789"), int(value.lstrip("abcdefghijklmnopqrstuvwxyz") or 0)
+            column, statuses = (Order.cancel_by_at, deadlines.MAY_BE_CANCELLED) if word == "cancel" else (Order.ship_by_at, deadlines.TO_SHIP)
+            window = column <= now if word == "late" else and_(column > now, column <= now + timedelta(hours=hours))
+            clauses.append(and_(Order.account_id == account.id, Order.remote_status.in_(statuses), window))
+    return or_(*clauses) if clauses else Order.id.is_(None)
+
+
 class PackageId(Text):
     """Orders with a line in this package."""
 
@@ -153,7 +174,7 @@ def _preview_create(ids: Sequence[Any]) -> list[Preview]:
 
 def _create(ids: Sequence[Any], form: Any) -> Result:
     submitted = create.submit(_many(ids), started_by=events.actor_now.get())
-    return Result(f"Creating {_orders(len(ids))} in Magento.", run_id=_one_run(submitted), url="/queue/")
+    return Result(f"Creating {_orders(len(ids))} in the store.", run_id=_one_run(submitted), url="/queue/")
 
 
 def _preview_ship(ids: Sequence[Any]) -> list[Preview]:
@@ -214,7 +235,7 @@ def orders_grid(reject_form: type[Any]) -> Grid:
                 key="remote_status", label="Marketplace Order Status", expr=Order.remote_status, cell="order_status", labels=STATUS_LABELS, sort=False,
                 also={"cancel_reason": Order.cancel_reason, "cancelled_by": Order.cancelled_by, "cancel_requested": Order.cancel_requested, "tag": Order.tag},
             ),
-            Column(key="state", label="Import state", expr=Order.state, cell="state", labels=STATE_LABELS, sort=Order.state),
+            Column(key="state", label="Import state", expr=Order.state, cell="order_state", labels=STATE_LABELS, sort=Order.state, also={"storefront": Account.storefront}),
             Column(key="magento_status", label="Order Status", expr=Order.magento_status, sort=False),
             Column(
                 key="failure", label="Reason for Order Failure", expr=Order.failure_code, cell="order_failure", sort=False,
@@ -227,6 +248,7 @@ def orders_grid(reject_form: type[Any]) -> Grid:
                 also={"base_currency": Order.base_currency},
             ),
             Column(key="ship_by_at", label="Ship by", expr=Order.ship_by_at, cell="ship_by", sort=Order.ship_by_at, also={"offset": Account.clock_offset_seconds, "status_now": Order.remote_status}),
+            Column(key="cancel_by_at", label="Auto-cancel on", expr=Order.cancel_by_at, cell="cancel_by", sort=Order.cancel_by_at, default=False, also={"offset": Account.clock_offset_seconds, "status_now": Order.remote_status}),
             Column(key="placed_at", label="Order Placed On", expr=Order.placed_at, cell="when", sort=Order.placed_at),
             Column(key="created_at", label="Order Created On", expr=Order.created_at, cell="when", sort=False, default=False),
             Column(key="remote_updated_at", label="Order Updated On", expr=Order.remote_updated_at, cell="when", sort=False, default=False),
@@ -243,6 +265,8 @@ def orders_grid(reject_form: type[Any]) -> Grid:
             DateRange("placed", "Placed", Order.placed_at),
             DateRange("imported", "Imported", Order.created_at),
             DateRange("ship_by", "Ship by", Order.ship_by_at),
+            DateRange("cancel_by", "Auto-cancel on", Order.cancel_by_at),
+            Choices("due", "Due within", _due, DUE),
             Choices("shipment", "Shipment", _shipment, SHIPMENTS),
             Choices("cancellation", "Cancellation", _cancellation, CANCELLATIONS),
             Flag("errors", "With an error", Order.failure_code.is_not(None)),
@@ -262,15 +286,15 @@ def orders_grid(reject_form: type[Any]) -> Grid:
         actions=(
             Action(
                 key="create", label="Create Sales Order", icon="plus", permission="orders.write", preview=_preview_create, submit=_create,
-                help="Are you sure you want to import these orders? They become sales orders in Magento.", visible=lambda row: row["raw_state"] != CREATED,
+                help="Are you sure you want to import these orders? They become sales orders in Magento, or in the account's external storefront.", visible=lambda row: row["raw_state"] != CREATED,
             ),
             Action(
                 key="ship", label="Ship", icon="truck-delivery", permission="orders.write", preview=_preview_ship, submit=_ship,
-                help="Orders with a Magento shipment use its tracking number; for the others you enter one.", visible=_shippable,
+                help="Orders that the store has shipped use its tracking number; for the others you enter one.", visible=_shippable,
             ),
             Action(
                 key="reject", label="Reject", icon="ban", permission="orders.write", preview=_preview_reject, submit=_reject, danger=True, form_class=reject_form,
-                help="TikTok cancels the orders for the reason you give; Magento orders that exist are cancelled too.", visible=lambda row: row["raw_status"] in reject.REJECTABLE,
+                help="TikTok cancels the orders for the reason you give; orders that exist in the store are cancelled too.", visible=lambda row: row["raw_status"] in reject.REJECTABLE,
             ),
             Action(
                 key="sync", label="Sync Status", icon="refresh", permission="orders.write", preview=_preview_sync, submit=_sync,

@@ -18,6 +18,9 @@ from connector.services import events, runs
 from connector.services.orders import create, follow, references
 from connector.services.orders.creation_desk import CreationDesk
 
+#: Writers at once into an external storefront; its own limits slow them down.
+EXTERNAL_SLOTS = 4
+
 
 @job("orders.create")
 def create_orders(ctx: JobContext) -> None:
@@ -91,7 +94,10 @@ def _slots(ctx: JobContext, desk: CreationDesk) -> int:
     """As many writers at once as the store is given (MAG §4.4.7), shared with the other runs that write into it at this moment."""
     if not ctx.account_id:
         return 1
-    connection = desk.rules(ctx.account_id).connection
+    rules = desk.rules(ctx.account_id)
+    if rules.external is not None:
+        return EXTERNAL_SLOTS
+    connection = rules.connection
     if connection is None:
         return 1
     neighbours = db.session.scalar(

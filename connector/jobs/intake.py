@@ -7,7 +7,7 @@ from sqlalchemy import select
 from connector.core.db import db, end_reading
 from connector.jobs.runtime import Item, JobContext, job
 from connector.models.run import JobItem
-from connector.services import cancellations, reconcile
+from connector.services import reconcile
 from connector.services.orders import intake, polling, refresh
 from connector.services.orders.intake import Outcome
 
@@ -57,12 +57,6 @@ def refresh_orders(ctx: JobContext) -> None:
         return
     outcome = refresh.read_waiting(account_id)
     ctx.finish(outcome.sentence(), **outcome.facts())
-
-
-@job("cancellations.import")
-def import_cancellations(ctx: JobContext) -> None:
-    counts = cancellations.import_account(_account_of(ctx))
-    ctx.finish(f"{counts['read']} cancellations read, {counts['changed']} new or changed, {counts['pending']} wait for an answer.", **counts)
 
 
 @job("reconcile")

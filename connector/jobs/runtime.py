@@ -35,7 +35,7 @@ BODIES: dict[str, Body] = {}
 log = logs.get(__name__)
 
 #: Kinds of work after which open orders pages look again.
-ORDER_WORK = ("orders.", "shipments.", "cancellations.")
+ORDER_WORK = ("orders.", "shipments.", "cancellations.", "returns.")
 CATALOGUE_WORK = ("products.", "templates.")
 #: A run that costs so many workers their lives without any progress is stopped instead of killing more of them.
 MAX_TAKES = 6

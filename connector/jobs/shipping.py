@@ -8,6 +8,7 @@ from connector.jobs.context import JobContext, Skip
 from connector.jobs.runtime import job
 from connector.services.orders import flags, parcels, push, reject, ship, shipments
 from connector.services.orders.parcels import DELIVERED, PENDING, Outcome
+from connector.services.storefronts import external
 
 #: Parcels sent at once; the limiter of the client keeps TikTok's pace.
 SLOTS = 8
@@ -31,6 +32,9 @@ def push_parcels(ctx: JobContext) -> None:
 @job("orders.reject")
 def reject_orders(ctx: JobContext) -> None:
     reason = str(ctx.args.get("reason", ""))
+    if ctx.args.get("from_store"):
+        ctx.map(lambda item: external.reject_for_store(int(item.ref)), parallel=SLOTS)
+        return
     ctx.map(lambda item: reject.reject_one(int(item.ref), reason, actor=ctx.started_by), parallel=SLOTS)
 
 
@@ -39,7 +43,6 @@ def collect_shipments(ctx: JobContext) -> None:
     assert ctx.account_id is not None
     found = shipments.collect(ctx.account_id, guard=ctx.commit_guard)
     flags.sweep(ctx.account_id)
-    flags.alarm(ctx.account_id)
     with unit_of_work() as session:
         ctx.commit_guard(session)
         parcels.submit_due(ctx.account_id, started_by="schedule")

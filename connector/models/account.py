@@ -79,6 +79,8 @@ class Account(Base):
     products_cursor_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     #: Greatest Magento shipment id already looked at.
     shipments_cursor: Mapped[int] = mapped_column(Integer, default=0)
+    #: Greatest Magento credit memo id already looked at.
+    creditmemos_cursor: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     onboarded_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     go_live: Mapped[dict[str, Any]] = mapped_column(JSONText, default=dict)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)

@@ -32,6 +32,7 @@ class ExternalStore(Base):
     storefront_password: Mapped[str | None] = mapped_column(EncryptedText)  #: of a protected development or staging storefront (A247)
     facts: Mapped[dict[str, Any]] = mapped_column(JSONText, default=dict)  #: result of the last "Test connection": protection, capture, mails
     checked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    orders_cursor_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  #: every order that the store changed before this instant was looked at
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow, onupdate=utcnow)
 
     account = relationship("Account")

@@ -49,6 +49,8 @@ class Order(Base):
         Index("ix_order_magento_number", "magento_number"),
         Index("ix_order_ship_by", "ship_by_at", "id"),
         Index("ix_order_cancel_by", "cancel_by_at", "id"),
+        Index("ix_order_account_status_ship_by", "account_id", "remote_status", "ship_by_at", "id"),
+        Index("ix_order_account_status_cancel_by", "account_id", "remote_status", "cancel_by_at", "id"),
         Index("ix_order_account_updated", "account_id", "updated_at", "id"),
         Index("ix_order_hold", "hold_until", "id", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
         Index(

@@ -1,4 +1,4 @@
-"""`python -m connector.practice tiktok|magento --port N --data DIR`: one practice server in the foreground.
+"""`python -m connector.practice tiktok|magento|storefront|oms --port N --data DIR`: one practice server in the foreground.
 
 The first line on stdout is `listening on http://HOST:PORT`, also with `--port 0` (a free port). SIGTERM and SIGINT stop it; state stays in DIR.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,11 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.http import wsgi
 
+KINDS = ("tiktok", "magento", "storefront", "oms")
+
 
 def _create(kind: str, data_dir: Path) -> Flask:
-    if kind == "tiktok":
-        from connector.practice.tiktok import create_app
-    else:
-        from connector.practice.magento import create_app
-    return create_app(data_dir)
+    return import_module(f"connector.practice.{kind}").create_app(data_dir)
 
 
 def _let_the_application_date_its_answers() -> None:
@@ -61,32 +60,41 @@ def _announce(arbiter: Any) -> None:
     print(f"listening on http://{host}:{port}", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m connector.practice", description="A practice server on loopback.")
-    parser.add_argument("kind", choices=("tiktok", "magento"))
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True, help="0 takes a free port")
-    parser.add_argument("--data", type=Path, required=True, help="directory of the server's state")
-    parser.add_argument("--threads", type=int, default=32)
-    args = parser.parse_args()
-    args.data.mkdir(parents=True, exist_ok=True)
+def _say_nothing(arbiter: Any) -> None:
+    """For a server whose place is known to whoever starts it."""
+
+
+def serve(kind: str, data_dir: Path, *, host: str = "127.0.0.1", port: int = 0, threads: int = 32, announce: bool = True) -> None:
+    """Runs one practice server in this process until it is told to stop. `announce` prints where it listens."""
+    data_dir.mkdir(parents=True, exist_ok=True)
     _let_the_application_date_its_answers()
     PracticeApplication(
-        lambda: _create(args.kind, args.data),
+        lambda: _create(kind, data_dir),
         {
-            "bind": f"{args.host}:{args.port}",
+            "bind": f"{host}:{port}",
             "workers": 1,
             "worker_class": "gthread",
-            "threads": args.threads,
+            "threads": threads,
             "keepalive": 75,
             "graceful_timeout": 1,
             "timeout": 120,
             "loglevel": "warning",
             "control_socket_disable": True,
-            "when_ready": _announce,
-            "proc_name": f"practice-{args.kind}",
+            "when_ready": _announce if announce else _say_nothing,
+            "proc_name": f"practice-{kind}",
         },
     ).run()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m connector.practice", description="A practice server on loopback.")
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True, help="0 takes a free port")
+    parser.add_argument("--data", type=Path, required=True, help="directory of the server's state")
+    parser.add_argument("--threads", type=int, default=32)
+    args = parser.parse_args()
+    serve(args.kind, args.data, host=args.host, port=args.port, threads=args.threads)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class PracticeServer:
-    """`kind` is `tiktok` or `magento`. `start()` returns when the server answers; after `stop()` or `kill()` it can start again on its port."""
+    """`kind` is `tiktok`, `magento`, `storefront` or `oms`. `start()` returns when the server answers; after `stop()` or `kill()` it can start again on its port."""
 
     def __init__(self, kind: str, data_dir: Path | str, port: int = 0, threads: int = 32) -> None:
         self.kind = kind

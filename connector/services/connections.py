@@ -1,7 +1,7 @@
 """Clients of the remote systems, ready to use: credentials, tokens, pace, guards and records in one place.
 
-``tiktok(account_id)`` and ``magento_for(account_id)`` read the database and make a light client on a transport that the process shares. A Sandbox
-account's clients can reach the practice servers and nothing else (A247).
+``tiktok(account_id)``, ``magento_for(account_id)`` and ``storefront_for(account_id)`` read the database and make a light client on a transport that the
+process shares. A Sandbox account's clients can reach the practice servers and nothing else (A247).
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, current_app
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from connector.clients.base import Call, Transport
 from connector.clients.limits import Breaker, Limiter, Rate
 from connector.clients.magento import Bearer, MagentoClient, OAuth1
+from connector.clients.storefront import StorefrontClient, TokenCache
 from connector.clients.tiktok import TikTokAuth, TikTokClient
 from connector.config import Config
 from connector.core import redis
 from connector.core.clock import utcnow
 from connector.core.db import db, forbid_open_transaction
 from connector.core.errors import DomainError, NotFoundError
+from connector.domain import safeguards
 from connector.models.account import PRODUCTION, SANDBOX, Account, MagentoConnection
+from connector.models.oms import ExternalStore
 from connector.services import events, recording, settings, tokens
 from connector.services.settings import AppCredentials
 
@@ -55,6 +58,7 @@ class Connections:
         self._transports: dict[tuple[str, str], Transport] = {}
         self._redis = redis.impatient(config.redis_url)
         self.clock_written: dict[int, float] = {}  #: account id -> when its clock was last kept (monotonic)
+        self.storefront_tokens = TokenCache()
 
     def transport(self, system: str, environment: str) -> Transport:
         with self._lock:
@@ -65,7 +69,9 @@ class Connections:
 
     def allows(self, environment: str, host: str) -> bool:
         """Whether clients of the environment may call ``host`` ("name" or "name:port"): Sandbox reaches the practice servers only."""
-        practice = {urlsplit(url).netloc.lower() for url in (self._config.practice_tiktok_url, self._config.practice_magento_url)}
+        config = self._config
+        urls = (config.practice_tiktok_url, config.practice_magento_url, config.practice_storefront_url, config.practice_oms_url)
+        practice = {urlsplit(url).netloc.lower() for url in urls}
         return environment != SANDBOX or host.lower() in practice
 
     def _make(self, system: str, environment: str) -> Transport:
@@ -77,6 +83,7 @@ class Connections:
             breaker=Breaker(self._redis, prefix=f"circuit:{system}"),
             context=lambda: {**(_scope.get() or {}), "run": events.run_now.get(), "order": order_now.get(), "replay_of": replay_now.get()},
             allowed_hosts=lambda host: self.allows(environment, host),
+            refuses=(lambda request: safeguards.danger(request.url or "", request.body)) if environment == SANDBOX else None,
             pool_size=32,
         )
 
@@ -230,7 +237,13 @@ def magento_for(account_id: int) -> MagentoClient:
         raise DomainError("magento.none", f"Account {account.title} has no Magento store.", "Connect Magento under Configuration > Magento.")
     row = db.session.get(MagentoConnection, account.magento_id)
     assert row is not None  # a foreign key
-    return magento_client(row, environment=SANDBOX if account.environment == SANDBOX else row.environment, account_id=account_id)
+    if row.environment != account.environment:
+        raise DomainError(
+            "account.magento_environment",
+            f"{account.title} is a {account.environment.title()} account, and its Magento connection {row.base_url} is one for {row.environment.title()}.",
+            "Open the account and choose the practice store." if account.environment == SANDBOX else "Open the account and choose your own Magento store.",
+        )
+    return magento_client(row, account_id=account_id)
 
 
 def magento_client(row: MagentoConnection, *, environment: str | None = None, account_id: int | None = None) -> MagentoClient:
@@ -250,6 +263,26 @@ def magento_client(row: MagentoConnection, *, environment: str | None = None, ac
         signing_base_url=row.signing_base_url or None,
         clock_offset=float((row.facts or {}).get("clock_offset", 0.0)),
     )
+
+
+# --- external storefronts
+
+
+def storefront_for(account_id: int) -> StorefrontClient:
+    """The client of the external storefront that an account's orders go to (A243)."""
+    row = db.session.scalar(select(ExternalStore).where(ExternalStore.account_id == account_id))
+    if row is None:
+        raise DomainError("storefront.none", f"Account {_account(account_id).title} has no external storefront.", "Connect it on the account's page.")
+    return storefront_client(row, environment=_account(account_id).environment)
+
+
+def storefront_client(row: ExternalStore, *, environment: str) -> StorefrontClient:
+    """A client from a storefront's values, saved or not. ``ValueError`` for an address that cannot be one."""
+    transport: Any = Scoped(connections().transport("storefront", environment), row.base_url, account_id=row.account_id)
+    return StorefrontClient(
+        transport, base_url=row.base_url, client_id=row.client_id, client_secret=row.client_secret or "",
+        account_key=f"storefront:{row.account_id}", tokens=connections().storefront_tokens,
+    )  # fmt: skip
 
 
 def _account(account_id: int) -> Account:

@@ -11,9 +11,11 @@ from sqlalchemy import delete, select
 from connector.core.clock import utcnow
 from connector.core.db import unit_of_work
 from connector.models.account import OAuthState, OutgoingMail, WebhookDelivery
+from connector.models.oms import OrderFeed
 from connector.models.run import CANCELLED, SUCCEEDED, Heartbeat, JobRun
 from connector.models.trace import ApiCall
 from connector.services import settings
+from connector.services.oms import feed
 from connector.services.products import ledger
 
 BATCH = 2000
@@ -30,6 +32,7 @@ def clean_up(progress: Callable[[str], None] = lambda stage: None) -> dict[str, 
         ("webhook deliveries", WebhookDelivery.notification_id, WebhookDelivery.received_at < before),
         ("mails", OutgoingMail.id, OutgoingMail.state.in_(("sent", "kept")) & (OutgoingMail.created_at < before)),
         ("consent states", OAuthState.state, OAuthState.created_at < now - timedelta(days=1)),
+        ("order feeds", OrderFeed.id, feed.removable(before)),
         ("signs of life", Heartbeat.name, Heartbeat.at < now - timedelta(days=7)),
     )
     counts = {}

@@ -25,7 +25,7 @@ from connector.core.errors import DomainError, NotFoundError
 from connector.domain import tiktok_order as tiktok
 from connector.models.account import Account
 from connector.models.order import CANCELLED, CREATED, FAILED, REVIEW, SKIPPED, STORED, Order, ReconciliationDay
-from connector.services import connections, runs
+from connector.services import connections, runs, storefronts
 from connector.services.orders import intake, polling
 
 _ID_CHUNK = 100
@@ -67,7 +67,9 @@ def check_day(account_id: int, day: str, *, guard: Callable[[Session], None] | N
     client = connections.tiktok(account_id)
     findings = Findings(_listed(client, start))
     _compare(account_id, findings)
-    if magento_id is not None:
+    if storefronts.external_of(account_id):
+        _ask_storefront(account_id, findings, start)
+    elif magento_id is not None:
         _ask_store(account_id, findings)
     with unit_of_work() as session:
         if guard is not None:
@@ -196,6 +198,20 @@ def _ask_store(account_id: int, findings: Findings) -> None:
             seen[number] += 1
             if seen[number] == 1:
                 findings.add_total(str(order.get("order_currency_code") or "?"), "magento", Decimal(str(order.get("grand_total") or 0)))
+    findings.duplicates = sorted(number for number, count in seen.items() if count > 1)
+
+
+def _ask_storefront(account_id: int, findings: Findings, start: datetime) -> None:
+    """The same of an external storefront, which lists by change: what was placed on a day was changed since."""
+    client = connections.storefront_for(account_id)
+    end_reading()
+    seen: Counter[str] = Counter()
+    for order in client.orders_modified_since(start):
+        number = str(order.get("externalOrderId") or "")
+        if number in findings.listed:
+            seen[number] += 1
+            if seen[number] == 1:
+                findings.add_total(str((order.get("payment") or {}).get("currency") or "?"), "magento", Decimal(str(order.get("total") or 0)))
     findings.duplicates = sorted(number for number, count in seen.items() if count > 1)
 
 

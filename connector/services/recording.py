@@ -23,7 +23,8 @@ _PRIVATE = (
     "first_name|last_name|first_name_local_script|last_name_local_script|phone_number|phone|full_address|address_detail|address_line_?[1-4]|"
     "postal_code|postcode|post_town|address_name|buyer_email|buyer_nickname|buyer_avatar|buyer_message|cpf|cpf_name|contact_person|"
     "firstname|lastname|middlename|street|telephone|fax|email|customer_email|customer_firstname|customer_lastname|customer_middlename|"
-    "customer_dob|customer_taxvat|customer_note|company|vat_id|remote_ip|x_forwarded_for|dob|taxvat|latitude|longitude|drop_off_location"
+    "customer_dob|customer_taxvat|customer_note|company|vat_id|remote_ip|x_forwarded_for|dob|taxvat|latitude|longitude|drop_off_location|"
+    "firstName|lastName|address1|address2|postalCode"
 )
 _VALUE = r'("(?:[^"\\]|\\.)*"?|\[[^\]]*\]?|-?\d[\d.]*)'
 _ANYWHERE = re.compile(rf'("(?:{_PRIVATE})"\s*:\s*){_VALUE}')

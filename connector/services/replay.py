@@ -44,6 +44,8 @@ def refusal(call: ApiCall) -> DomainError | None:
         )
     if "***" in (call.request_body or "") or "... (cut)" in (call.request_body or ""):
         return DomainError("replay.masked", "The recorded request was masked or cut and cannot be sent as it was.", "Sync the order instead.")
+    if call.system not in ("tiktok", "magento"):
+        return DomainError("replay.system", "Calls of an external storefront are not sent again from here.", "Choose Sync Status on the order instead.")
     if (call.system == "tiktok" and call.account_id is None) or (call.system == "magento" and call.magento_id is None):
         return DomainError("replay.no_account", "The record does not say which account made the call.", "Make the call again from the account's page.")
     return None

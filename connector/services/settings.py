@@ -40,6 +40,9 @@ DEFINITIONS: dict[str, Definition] = {
     "notify.recipients": Definition(default=[]),
     "notify.authorisation": Definition(default=True),
     "notify.failures": Definition(default=True),
+    "notify.deadlines": Definition(default=True),
+    "deadlines.ship_hours": Definition(default=24),
+    "deadlines.answer_hours": Definition(default=6),
     "go_live.staging_url": Definition(),
     "go_live.no_staging": Definition(default=False),
     "setup.step": Definition(default="registration"),
@@ -139,11 +142,18 @@ def save_general(*, time_zone: str, debug_log: bool, log_retention_days: int, ac
     put({"time_zone": time_zone, "debug_log": debug_log, "log_retention_days": log_retention_days}, actor=actor)
 
 
-def save_notifications(*, recipients: list[str], authorisation: bool, failures: bool, actor: str) -> None:
+def save_notifications(
+    *, recipients: list[str], authorisation: bool, failures: bool, actor: str, deadlines: bool = True, ship_hours: int = 24, answer_hours: int = 6
+) -> None:
+    """Who is told what, and how many hours before a deadline passes."""
     wrong = [text for text in recipients if not looks_like_email(text)]
     if wrong:
         raise DomainError("settings.recipient", f"{', '.join(wrong)} is not an e-mail address.", "Write one address a line.", field="recipients")
-    put({"notify.recipients": recipients, "notify.authorisation": authorisation, "notify.failures": failures}, actor=actor)
+    for name, hours in (("ship_hours", ship_hours), ("answer_hours", answer_hours)):
+        if not 1 <= hours <= 240:
+            raise DomainError("settings.warning", "A warning comes 1 to 240 hours before.", "Enter a number of hours.", field=name)
+    switches = {"notify.authorisation": authorisation, "notify.failures": failures, "notify.deadlines": deadlines}
+    put({"notify.recipients": recipients, **switches, "deadlines.ship_hours": ship_hours, "deadlines.answer_hours": answer_hours}, actor=actor)
 
 
 def time_zone() -> ZoneInfo:

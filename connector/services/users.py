@@ -1,4 +1,4 @@
-"""People and their ways in: passwords, sessions, API tokens, roles (product.md 12). Local use cases: they flush, the caller commits."""
+"""People and their ways in: passwords, sessions, roles (product.md 12). Local use cases: they flush, the caller commits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, func, select, update
 from connector.core.clock import utcnow
 from connector.core.db import db
 from connector.core.errors import DomainError, NotFoundError
-from connector.models.user import ADMINISTRATOR, ROLES, ApiToken, User, UserSession
+from connector.models.user import ADMINISTRATOR, ROLES, User, UserSession
 from connector.services import events
 
 #: OWASP's minimum for argon2id: 19 MiB, two passes, one lane; the sign-in rate is limited beside it.
@@ -25,7 +25,6 @@ _NOBODY = _hasher.hash(secrets.token_hex(16))
 MIN_PASSWORD = 10
 IDLE_LIMIT = timedelta(days=14)
 SEEN_EVERY = timedelta(minutes=5)
-TOKEN_PREFIX = "ctt_"  # noqa: S105
 
 
 #: Asked at every request, so put together once.
@@ -156,38 +155,6 @@ def end_sessions(user: User, *, keep: int | None = None, only: int | None = None
     if only is not None:
         stmt = stmt.where(UserSession.id == only)
     return int(db.session.execute(stmt).rowcount)  # type: ignore[attr-defined]
-
-
-def create_token(user: User, name: str, *, days: int | None = None) -> tuple[ApiToken, str]:
-    """A new API token and its text, which is shown once."""
-    text = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    expires = utcnow() + timedelta(days=days) if days else None
-    token = ApiToken(user_id=user.id, name=name.strip(), prefix=text[:10], token_hash=digest(text), expires_at=expires)
-    db.session.add(token)
-    db.session.flush()
-    events.record("token.created", "user", user.id, f"API token “{token.name}” ({token.prefix}…) was created for {user.email}.")
-    return token, text
-
-
-def find_token(text: str) -> ApiToken | None:
-    """The valid token behind a text, or None."""
-    found = db.session.scalar(select(ApiToken).where(ApiToken.token_hash == digest(text), ApiToken.revoked_at.is_(None)))
-    if found is None or not found.user.active or (found.expires_at is not None and found.expires_at < utcnow()):
-        return None
-    return found
-
-
-def tokens_of(user: User) -> list[ApiToken]:
-    return list(db.session.scalars(select(ApiToken).where(ApiToken.user_id == user.id, ApiToken.revoked_at.is_(None)).order_by(ApiToken.id)))
-
-
-def revoke_token(user: User, token_id: int) -> None:
-    token = db.session.scalar(select(ApiToken).where(ApiToken.id == token_id, ApiToken.user_id == user.id, ApiToken.revoked_at.is_(None)))
-    if token is None:
-        raise NotFoundError("token.unknown", "That API token does not exist any more.", "Look at the list again.")
-    token.revoked_at = utcnow()
-    db.session.flush()
-    events.record("token.revoked", "user", user.id, f"API token “{token.name}” ({token.prefix}…) of {user.email} was revoked.")
 
 
 def active_administrators() -> int:

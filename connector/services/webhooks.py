@@ -22,21 +22,24 @@ from connector.core.clock import from_epoch, utcnow
 from connector.core.db import db, end_reading, unit_of_work
 from connector.models.account import PRODUCTION, SANDBOX, Account, WebhookDelivery
 from connector.models.order import Order
-from connector.services import accounts, connections, events, mail, runs, settings
+from connector.services import accounts, connections, events, mail, returns, runs, settings
 from connector.services.orders import refresh
 from connector.services.products import status_sync
 
 log = logs.get(__name__)
 
-ORDER_STATUS_CHANGE, RECIPIENT_ADDRESS_UPDATE, PACKAGE_UPDATE = 1, 3, 4
+ORDER_STATUS_CHANGE, REVERSE_STATUS_UPDATE, RECIPIENT_ADDRESS_UPDATE, PACKAGE_UPDATE = 1, 2, 3, 4
 SELLER_DEAUTHORIZATION, UPCOMING_AUTHORIZATION_EXPIRATION = 6, 7
 CANCELLATION_STATUS_CHANGE, RETURN_STATUS_CHANGE = 11, 12
+#: Of the coming model (TTS §5.6.9): they name requests, not returns, so they only say that something changed.
+AFTERSALES_STATUS, RMA_STATUS, REFUND_SUCCESS = 64, 65, 67
 PRODUCT_STATUS_CHANGE, PRODUCT_INFORMATION_CHANGE, PRODUCT_CREATION, PRODUCT_CATEGORY_CHANGE = 5, 15, 16, 18
 PRODUCT_AUDIT_STATUS_CHANGE, SKU_STATUS_CHANGE = 37, 50
 ABOUT_PRODUCTS = frozenset({
     PRODUCT_STATUS_CHANGE, PRODUCT_INFORMATION_CHANGE, PRODUCT_CREATION, PRODUCT_CATEGORY_CHANGE, PRODUCT_AUDIT_STATUS_CHANGE, SKU_STATUS_CHANGE,
 })  # fmt: skip
 ABOUT_ORDERS = frozenset({ORDER_STATUS_CHANGE, RECIPIENT_ADDRESS_UPDATE, PACKAGE_UPDATE, CANCELLATION_STATUS_CHANGE, RETURN_STATUS_CHANGE})
+ABOUT_RETURNS = frozenset({REVERSE_STATUS_UPDATE, RETURN_STATUS_CHANGE, AFTERSALES_STATUS, RMA_STATUS, REFUND_SUCCESS})
 
 #: TikTok repeats for about sixteen hours (TTS §5.8.4); anything older is somebody replaying an old message.
 OLDEST = timedelta(hours=24)
@@ -93,7 +96,7 @@ def _keep(account: Account, kind: int, notification: str, shop_id: str, sent_at:
     """Record the delivery and what follows from it in one transaction; False for a repeat."""
     numbers = _orders_in(kind, data)
     notification_id = f"{notification}:{account.id}"[:80] if several else notification
-    used = kind in ABOUT_PRODUCTS or kind in (SELLER_DEAUTHORIZATION, UPCOMING_AUTHORIZATION_EXPIRATION)
+    used = kind in ABOUT_PRODUCTS | ABOUT_RETURNS or kind in (SELLER_DEAUTHORIZATION, UPCOMING_AUTHORIZATION_EXPIRATION)
     outcome = refresh.WAITING if numbers else ("received" if used else "of no use here")
     with unit_of_work() as session:
         dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
@@ -120,6 +123,10 @@ def _keep(account: Account, kind: int, notification: str, shop_id: str, sent_at:
             status_sync.submit_marked(account.id)
         if kind == CANCELLATION_STATUS_CHANGE:
             runs.submit("cancellations.import", account_id=account.id, key=f"cancellations.import:{account.id}:webhooks", started_by="webhook")
+        elif kind in ABOUT_RETURNS:
+            if named := _returns_in(data):
+                returns.mark(session, account.id, named)
+            runs.submit("returns.import", account_id=account.id, key=f"returns.import:{account.id}:webhooks", started_by="webhook")
         elif kind == UPCOMING_AUTHORIZATION_EXPIRATION:
             _expiry_announced(session, account.id, data)
     if kind == SELLER_DEAUTHORIZATION:
@@ -153,6 +160,12 @@ def _products_in(data: dict[str, Any]) -> list[str]:
     """The TikTok product id that a message is about, which comes as text or as an integer of any size."""
     text = str(data.get("product_id") or "")
     return [text] if text.isdigit() and len(text) <= 40 else []
+
+
+def _returns_in(data: dict[str, Any]) -> list[str]:
+    """The TikTok return id that a message is about; the legacy message calls it ``reverse_order_id``."""
+    named = (str(data.get(name) or "") for name in ("return_id", "reverse_order_id"))
+    return [text for text in named if text.isdigit() and len(text) <= 40]
 
 
 def _mark_dirty(session: Session, account_id: int, numbers: list[str]) -> None:

@@ -111,6 +111,30 @@
     }
   });
 
+  // Countdowns: the server says how many seconds were left when it made the page, so a wrong clock here does not matter.
+  const counted = new WeakMap();
+  // A <time> whose attribute says nothing is a deadline by our clock: it counts on when it has passed, in the words of the server.
+  const deadline = (each) => {
+    const left = Math.trunc((Date.parse(each.dateTime) - Date.now()) / 1000), n = Math.abs(left), hours = Math.floor(n / 3600), days = Math.floor(hours / 24);
+    const hour = () => (hours < 6 ? `${hours} h ${String(Math.floor(n / 60) % 60).padStart(2, "0")} min` : `${hours} h`);
+    const span = n < 60 ? `${n} s` : n < 3600 ? `${Math.floor(n / 60)} min` : days < 1 ? hour() : days < 7 ? `${days} d ${hours % 24} h` : `${days} d`;
+    const words = `${span} ${left < 0 ? "overdue" : "left"}`;
+    if (left < 0) each.dataset.deadline = "overdue";
+    if (each.textContent !== words) each.textContent = words;
+  };
+  const countDown = () => {
+    for (const each of document.querySelectorAll("[data-countdown]")) {
+      const given = each.dataset.countdown, known = counted.get(each);
+      if (given === "") { deadline(each); continue; }
+      if (known?.given !== given) counted.set(each, { given, end: performance.now() + given * 1000 });
+      const left = Math.max(0, Math.floor((counted.get(each).end - performance.now()) / 1000)), two = (value) => String(value).padStart(2, "0");
+      const words = left >= 3600 ? `${Math.floor(left / 3600)} h ${two(Math.floor(left / 60) % 60)} min` : left ? `${Math.floor(left / 60)} min ${two(left % 60)} s` : "ends now";
+      if (each.textContent !== words) each.textContent = words;
+    }
+  };
+  setInterval(() => { if (!document.hidden) countDown(); }, 1000);
+  document.addEventListener("htmx:after:swap", countDown);
+
   // Keys in grids: j and k move, x selects, Enter opens, / searches.
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") for (const pop of openPops()) { pop.open = false; pop.querySelector("summary").focus(); }

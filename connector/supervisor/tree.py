@@ -22,6 +22,8 @@ from connector.supervisor import valkey
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
+#: Practice servers so small that a fork of what is imported anyway is the quickest start.
+LIGHT = ("storefront", "oms")
 
 
 class CannotStart(Exception):
@@ -38,6 +40,7 @@ class Child:
     pid: int = 0
     deaths: list[float] = field(default_factory=list)
     start_at: float = 0.0
+    alone: bool = False  #: a program of its own, which needs nothing of this one
 
 
 def say(text: str) -> None:
@@ -134,6 +137,13 @@ def serve_scheduler(config: Config) -> None:
     scheduler.run_forever(create_app(config))
 
 
+def serve_light(config: Config, kind: str, port: int) -> None:
+    os.environ["PRACTICE_CONNECTOR_URL"] = config.public_url
+    from connector.practice.__main__ import serve
+
+    serve(kind, config.instance / "practice" / kind, port=port, threads=8, announce=False)
+
+
 def preload() -> None:
     """Import the whole product once, before forking: the children then start in a fraction of a second and share this memory."""
     import gunicorn.app.base
@@ -165,6 +175,17 @@ def migrate(config: Config) -> None:
         raise CannotStart("The database could not be migrated; the reason stands above.")
 
 
+def practice_urls(config: Config) -> dict[str, str]:
+    """Base URL of every practice server there is to be."""
+    urls = {
+        "tiktok": config.practice_tiktok_url,
+        "magento": config.practice_magento_url,
+        "storefront": config.practice_storefront_url,
+        "oms": config.practice_oms_url,
+    }
+    return {kind: url for kind, url in urls.items() if url}
+
+
 class Tree:
     """The supervisor. ``workers`` is how many worker processes there are."""
 
@@ -178,10 +199,13 @@ class Tree:
             self.valkey = Child("valkey", lambda: _spawn(valkey.command(config.instance / "valkey")))
         self.workers = workers
         if practice:
-            for kind, url in (("tiktok", config.practice_tiktok_url), ("magento", config.practice_magento_url)):
+            for kind, url in practice_urls(config).items():
                 port = url.rsplit(":", 1)[1]
+                if kind in LIGHT:
+                    self.children.append(Child(f"practice {kind}", lambda kind=kind, port=port: _fork(lambda: serve_light(config, kind, int(port)), kind)))  # type: ignore[misc]
+                    continue
                 line = [*python, kind, "--port", port, "--data", str(config.instance / "practice" / kind)]
-                self.children.append(Child(f"practice {kind}", lambda line=line: _spawn(line, PRACTICE_CONNECTOR_URL=config.public_url)))  # type: ignore[misc]
+                self.children.append(Child(f"practice {kind}", lambda line=line: _spawn(line, PRACTICE_CONNECTOR_URL=config.public_url), alone=True))  # type: ignore[misc]
         if web:
             self.children.append(Child("web", lambda: _fork(lambda: serve_web(config), "web")))
         self.children += [Child(f"worker {number + 1}", lambda: _fork(lambda: serve_worker(config), "worker")) for number in range(workers)]
@@ -199,11 +223,9 @@ class Tree:
                 f"The product already runs from {self.config.instance}. Stop it with Ctrl-C in its window, or set CONNECTOR_INSTANCE to another folder."
             ) from None
         busy = []
-        for name, variable, url in (
-            ("web", "PORT", f"//{self.config.host}:{self.config.port}"),
-            ("practice marketplace", "PRACTICE_TIKTOK_URL", self.config.practice_tiktok_url),
-            ("practice store", "PRACTICE_MAGENTO_URL", self.config.practice_magento_url),
-        ):
+        names = {"tiktok": "practice marketplace", "magento": "practice store", "storefront": "practice storefront", "oms": "practice OMS"}
+        practice = [(names[kind], f"PRACTICE_{kind.upper()}_URL", url) for kind, url in practice_urls(self.config).items()]
+        for name, variable, url in (("web", "PORT", f"//{self.config.host}:{self.config.port}"), *practice):
             host, port = url.rsplit("/", 1)[1].rsplit(":", 1)
             wanted = name == "web" or any(child.name.startswith("practice") for child in self.children)
             if wanted and not _free(host, int(port)):
@@ -214,7 +236,7 @@ class Tree:
     def start(self) -> None:
         self.check()
         for child in self.children:
-            if child.name.startswith("practice"):  # programs of their own: they start while the rest is being imported
+            if child.alone:  # they start while the rest is being imported
                 child.pid = child.start()
         if self.config.embedded_redis:
             self.valkey.pid = self.valkey.start()
@@ -288,6 +310,9 @@ class Tree:
                 say(f"Ready after {time.monotonic() - began:.1f} s: open {self.config.public_url}")
                 if any(child.name.startswith("practice") for child in self.children):
                     say(f"Practice shop: buyer console {self.config.practice_tiktok_url}/console, store {self.config.practice_magento_url}/")
+                    others = {"storefront": self.config.practice_storefront_url, "OMS": self.config.practice_oms_url}
+                    if any(others.values()):
+                        say("Practice " + ", ".join(f"{name} {url}/console" for name, url in others.items() if url))
                 say("Ctrl-C stops everything.")
             while not self._stopping:
                 self.reap()

@@ -1,6 +1,6 @@
 """Who is asking, and may they: Flask-Login over session rows, permissions checked in one place, sign-in throttled.
 
-Every view needs a signed-in user unless it is marked ``@public``; ``@requires("orders.write")`` names the permission it needs. Both only
+Every view needs a signed-in user unless it is marked ``@public``; ``@requires("orders.write")`` names the permission it needs, ``@token("feeds")`` asks programs for an API token. They only
 mark the function: ``_guard`` judges before every request, so a test can walk ``url_map`` and read what each view asks for.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, abort, current_app, g, redirect, request, session, url_for
+from flask import Flask, abort, current_app, g, redirect, request, session, url_for
 from flask_limiter import Limiter
 from flask_login import LoginManager, current_user, login_user, logout_user
 from werkzeug.wrappers import Response
@@ -97,7 +97,6 @@ def init_app(app: Flask) -> None:
     app.config.setdefault("SESSION_PROTECTION", None)  # a session is a row; a changed browser string is no reason to drop it
     login_manager.init_app(app)
     login_manager.user_loader(_load)
-    login_manager.request_loader(_load_by_token)
     app.before_request(_guard)
     app.before_request_funcs[None].insert(0, _forget_last_request)
     app.jinja_env.globals["can"] = can
@@ -116,26 +115,6 @@ def _load(token: str) -> User | None:
     return found.user
 
 
-def _load_by_token(asked: Request) -> User | None:
-    """``Authorization: Bearer ctt_...`` for the endpoints that are marked ``takes_token``."""
-    scheme, _, text = asked.headers.get("Authorization", "").partition(" ")
-    view = current_app.view_functions.get(asked.endpoint or "")
-    if scheme.lower() != "bearer" or not getattr(view, "takes_token", False):
-        return None
-    found = users.find_token(text.strip())
-    if found is None:
-        return None
-    with unit_of_work():
-        found.last_used_at = utcnow()
-    return found.user
-
-
-def takes_token(view: View) -> View:
-    """This view also answers to an API token; it is for programs, so register it with ``security.csrf.exempt``."""
-    view.takes_token = True  # type: ignore[attr-defined]
-    return view
-
-
 def _forget_last_request() -> None:
     """``g`` belongs to the application context, which may outlive a request (shells, tests): each request begins with nobody in it."""
     for name in list(g):
@@ -147,9 +126,9 @@ def _guard() -> Response | None:
     events.actor_now.set("anonymous")
     if view is None or request.endpoint == "static" or getattr(view, "is_public", False):
         return None
+    if hasattr(view, "token_scope"):  # it judges the caller's API token itself (``connector.web.tokens``)
+        return None
     if not current_user.is_authenticated:
-        if getattr(view, "takes_token", False) and "Authorization" in request.headers:
-            abort(401)
         return ask_to_sign_in()
     events.actor_now.set(current_user.email)
     if current_user.must_change_password and not getattr(view, "before_password_change", False):

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from connector.core.db import db
 from connector.core.errors import DomainError, NotFoundError
+from connector.web import problems
 from connector.web.htmx import is_htmx
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,8 @@ def init_app(app: Flask) -> None:
 
 def answer(status: int, title: str, text: str, remedy: str, *, code: str = "", reference: str = "") -> Response:
     """The error in the form the asker reads."""
+    if problems.wanted():
+        return problems.problem(status, title, text or title, remedy=remedy, code=code, reference=reference)
     if is_htmx():
         response = make_response(render_template("errors/_error.html", title=title, text=text, remedy=remedy, reference=reference, code=code), status)
         response.headers["HX-Retarget"] = "#toasts"

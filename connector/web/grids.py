@@ -241,6 +241,8 @@ def _bulk(grid: Grid, scope: Any, back: str) -> Any:
     if not ids:
         toast(f"Nothing was done: no {grid.noun} is selected. Tick the rows first, or choose all matching.", "warning")
         return go_to(back)
+    if action.page is not None:
+        return go_to(action.page(ids))
     given = (scope,) if action.scoped else ()
     checks = list(action.preview(ids, *given))
     form = action.form_class() if action.form_class is not None else None

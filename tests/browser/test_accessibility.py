@@ -22,13 +22,14 @@ LOOKS = ["color-contrast", "link-in-text-block", "target-size", "scrollable-regi
 PAGES = (
     "/", "/orders/", "/orders/?tab=error", "/orders/?q=nothing-like-this", "/orders/1", "/orders/1?reveal=1", "/orders/1/items", "/orders/1/data", "/orders/import",
     "/orders/ship?order=1&order=2&order=3&order=4&order=5&order=6", "/orders/ship-file", "/queue/", "/queue/runs/3", "/queue/schedule", "/reconciliation/",
-    "/reconciliation/1", "/api-calls/", "/api-calls/20", "/activity/", "/accounts/", "/accounts/1", "/accounts/1?checks=1", "/accounts/new", "/policies/",
+    "/reconciliation/1", "/api-calls/", "/api-calls/20", "/activity/", "/accounts/", "/accounts/1", "/accounts/1/go-live", "/deadlines/", "/accounts/new", "/policies/",
     "/policies/1", "/policies/2", "/policies/3", "/policies/4", "/policies/5", "/policies/4/versions", "/configuration/", "/configuration/outbox", "/users",
     "/users/new", "/users/1", "/me", "/account-activity", "/setup/account", "/setup/policies", "/setup/summary", "/privacy", "/report-an-issue", "/nothing-here",
     "/products/", "/products/?tab=rejected", "/products/?tab=incomplete", "/products/?q=nothing-like-this", "/products/import", "/products/1", "/products/1/preview",
     "/products/1/stock", "/products/1/unlink", "/products/1/delete", "/products/21", "/products/21/preview", "/products/linking", "/products/linking/file",
     "/queue/products", "/templates/", "/templates/1", "/templates/new", "/templates/assign", "/attributes/", "/attributes/?tab=unmapped", "/attributes/1", "/attributes/3",
-    "/attributes/template/1", "/attributes/assign", "/attributes/refetch", "/attributes/changes",
+    "/returns/", "/returns/?tab=all&q=nothing-like-this", "/returns/1", "/returns/1/data", "/returns/answer?kind=accept&ids=1,2,3",
+    "/returns/answer?kind=reject&ids=1,2,3", "/attributes/template/1", "/attributes/assign", "/attributes/refetch", "/attributes/changes",
 )  # fmt: skip
 FOR_STRANGERS = ("/sign-in", "/privacy", "/nothing-here")
 

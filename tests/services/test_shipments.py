@@ -187,10 +187,12 @@ def test_deadlines_are_announced_once_by_event_and_mail(account, market, store):
         soon = connections.shop_now(session.get(Account, account.id)) + timedelta(hours=3)
         session.execute(update(Order).where(Order.id == order.id).values(ship_by_at=soon))
     shop.perform("shipments.collect", account.id)
-    shop.perform("shipments.collect", account.id)
+    shop.perform("deadlines.warn", account.id)
+    shop.perform("deadlines.warn", account.id)
     assert len(db.session.scalars(select(Event).where(Event.kind == "order.deadline")).all()) == 1
     (mail,) = db.session.scalars(select(OutgoingMail).where(OutgoingMail.subject.contains("deadline"))).all()
-    assert order.number in mail.body
+    assert f"{order.number}  ship by" in mail.body
+    assert "no tracking number" in mail.body
     assert mail.state == "kept"  # a Sandbox account's mail stays on screen
     seen = flags.attention()
     assert {band.hours: band.orders for band in seen.to_ship}[4] == 1

@@ -26,8 +26,9 @@ from connector.models.order import CREATED, Order
 from connector.models.run import QUEUED, WAITING, JobRun
 from connector.practice.magento.pictures import picture
 from connector.practice.serve import PracticeServer
-from connector.services import events, policy_images, runs, settings, users
+from connector.services import api_tokens, events, policy_images, runs, settings, users
 from connector.services.attributes import fetch, mapping
+from connector.services.oms import batches, connection, feed
 from connector.services.orders import ship
 from tests.factories import catalogue
 
@@ -94,7 +95,7 @@ def _cycle(app: Flask, desk: Desk, tiktok: str, magento: str) -> None:
     with unit_of_work():
         users.create(email=ADMINISTRATOR, password=PASSWORD, role="administrator", name="Desk", terms=True)
         session = users.open_session(users.get(1), address="127.0.0.1", browser="test")
-        _, token = users.create_token(users.get(1), "script")
+        _, token = api_tokens.create(users.get(1), "script", list(api_tokens.SCOPES))
         users.create(email="second@example.test", password=PASSWORD + "-2", role="operator", name="Second", temporary=True)
     events.actor_now.set(ADMINISTRATOR)
     account_id = connect_practice_shop("GB", actor=ADMINISTRATOR).id
@@ -102,12 +103,16 @@ def _cycle(app: Flask, desk: Desk, tiktok: str, magento: str) -> None:
     runs.submit("orders.import", account_id=account_id, key=f"schedule:orders.import:{account_id}", started_by="schedule")
     work_off(app)
     _ship(app, account_id, magento)
-    for kind in ("orders.refresh", "orders.import", "cancellations.import", "accounts.refresh_tokens", "orders.follow"):
+    delivered = db.session.scalar(select(Order.number).where(Order.remote_status == "DELIVERED").limit(1))
+    post(tiktok, f"orders/{delivered}/return", type="REFUND", note="The seam is open on one side.", pictures=1)
+    for kind in ("orders.refresh", "orders.import", "cancellations.import", "returns.import", "accounts.refresh_tokens", "orders.follow"):
         runs.submit(kind, account_id=account_id, key=f"schedule:{kind}:{account_id}", started_by="schedule")
     work_off(app)
     runs.submit("reconcile", account_id=account_id, args={"day": utcnow().date().isoformat()}, started_by=ADMINISTRATOR)
     work_off(app)
     _catalogue(account_id)
+    desk.secrets["OMS secret"] = _oms(account_id)
+    work_off(app)
     with unit_of_work() as db_session:
         order = db_session.scalar(select(Order).where(Order.state == CREATED).limit(1))
         events.record("note", "order", order.id, "The buyer will collect the parcel on Friday.", account_id=account_id)
@@ -139,7 +144,7 @@ def _remember(desk: Desk, account_id: int, tiktok: str, magento: str, *, session
     assert account is not None
     assert account.magento is not None
     practice = requests.get(f"{tiktok}/practice/app", timeout=10).json()
-    desk.secrets = {
+    desk.secrets |= {
         "app secret": practice["app_secret"],
         "access token": str(account.access_token),
         "refresh token": str(account.refresh_token),
@@ -182,6 +187,14 @@ def post(base: str, path: str, **body: Any) -> Any:
     answer = requests.post(f"{base}/practice/{path}", json=body, timeout=60)
     assert answer.ok, answer.text[:500]
     return answer.json() if answer.content else None
+
+
+def _oms(account_id: int) -> str:
+    """An OMS that is connected, was given a feed in both formats, and sent a file with a line for an order that nobody knows; its secret."""
+    secret = connection.save(account_id, connection.Choice(feed_formats=("jsonl", "csv"), drop_folder=True), actor=ADMINISTRATOR).secret
+    assert len(feed.make(account_id)) == 2
+    batches.take(account_id, b"order_id,action\n576460000000000001,delivered\n", file_name="from-the-oms.csv", actor=ADMINISTRATOR)
+    return str(secret)
 
 
 def _catalogue(account_id: int) -> None:

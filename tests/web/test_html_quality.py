@@ -159,7 +159,7 @@ def addresses(app: Flask) -> Iterator[str]:
         "/nothing-here",
     )
     yield from (f"/policies/{each}" for each in db.session.scalars(select(Policy.id)))
-    yield from ("/accounts/1?checks=1", "/users/1")
+    yield from ("/accounts/1/go-live", "/users/1")
 
 
 def test_every_page_is_sound(app: Flask, admin_client: FlaskClient) -> None:

@@ -12,6 +12,7 @@ from connector.models.account import PRODUCTION, SANDBOX, Account
 from connector.services import magento, policies
 from connector.services.accounts import COUNTRIES, Choice
 from connector.services.accounts.editing import store_views
+from connector.services.storefronts import LABELS, MAGENTO
 from connector.web.forms import Form, Required
 
 #: A030: the language of category names, attributes and alerts.
@@ -46,6 +47,9 @@ def _policy_choices(kind: str) -> Any:
 
 class EditAccountForm(Form):
     title = StringField("Title", [Required(), Length(max=120)], description="Your own name for it, such as Tiktok_US.")
+    storefront = SelectField(
+        "Storefront", choices=list(LABELS.items()), default=MAGENTO, description="Where orders are created. An external storefront is connected after saving."
+    )
     store_view = SelectField("Store View", choices=_views, description="Where orders are created, and which language is read.")
     locale = SelectField("Locale", choices=LOCALES, description="Language of category names, attributes and alerts.")
     sync_policy_id = SelectField("Synchronization Policy", choices=_policy_choices(SYNCHRONIZATION))
@@ -68,7 +72,7 @@ class NewAccountForm(EditAccountForm):
         choices=[("", "Choose a country"), *COUNTRIES.items()],
         description="Where the seller account is registered. It cannot be changed after saving.",
     )
-    field_order = ("title", "environment", "country", "store_view", "locale", "sync_policy_id", "order_policy_id")
+    field_order = ("title", "environment", "country", "storefront", "store_view", "locale", "sync_policy_id", "order_policy_id")
 
     def new_choice(self) -> Choice:
         return _choice(self, self.environment.data, self.country.data)
@@ -92,6 +96,7 @@ def _choice(form: EditAccountForm, environment: str, country: str, account: Acco
         magento_id=store.id if store else None,
         order_policy_id=chosen("order_policy_id"),
         sync_policy_id=chosen("sync_policy_id"),
+        storefront=form.storefront.data if "storefront" in form else account.storefront if account else MAGENTO,
     )
 
 
@@ -99,6 +104,7 @@ def filled(account: Account) -> dict[str, Any]:
     """An account's values as its form shows them."""
     return {
         "title": account.title,
+        "storefront": account.storefront,
         "store_view": account.store_view,
         "locale": account.locale or "",
         "sync_policy_id": str(account.sync_policy_id or ""),

@@ -18,9 +18,9 @@ from connector.models.account import AUTH_CONNECTED, AUTH_EXPIRED, AUTH_REVOKED,
 from connector.models.run import Schedule
 from connector.models.trace import Event
 from connector.services import accounts, policies, runs, setup
-from connector.services.accounts import onboarding, onboarding_changes, shop_checks
+from connector.services.accounts import onboarding, onboarding_changes, shop_checks, storefront
 from connector.web.auth import requires
-from connector.web.forms import render_form
+from connector.web.forms import Form, render_form
 from connector.web.grids import grid_routes
 from connector.web.htmx import go_to, toast
 from connector.web.layout import Banner, banner_provider
@@ -77,7 +77,7 @@ def practice() -> AnyResponse:
 def show(account_id: int) -> Response:
     """One account: facts, authorisation, onboarding data, schedules, go-live checklist, what happened."""
     account = accounts.get(account_id)
-    return _page(account, EditAccountForm(formdata=None, data=filled(account)))
+    return page_of(account, EditAccountForm(formdata=None, data=filled(account)))
 
 
 @bp.post("/<int:account_id>")
@@ -92,7 +92,7 @@ def save(account_id: int) -> Any:
         if not form.summary:
             toast(f"{form.title.data} is saved.")
             return go_to(url_for("accounts.show", account_id=account_id))
-    return _page(account, form)
+    return page_of(account, form)
 
 
 @bp.post("/<int:account_id>/authorise")
@@ -154,7 +154,7 @@ def set_active(account_id: int) -> AnyResponse:
         account = accounts.set_active(account_id, request.form.get("active") == "1", actor=current_user.email)
     except DomainError as error:
         toast(str(error), "warning")
-        return go_to(url_for("accounts.show", account_id=account_id, _anchor="go-live"))
+        return go_to(url_for("accounts.go_live" if error.code == "account.go_live" else "accounts.show", account_id=account_id))
     toast(f"{account.title} is {'enabled' if account.active else 'disabled'}.")
     return go_to(url_for("accounts.show", account_id=account_id))
 
@@ -171,12 +171,18 @@ def to_consent(account: Account, following: str = "") -> AnyResponse:
     return go_to(url_for("accounts.consent"))
 
 
-def _page(account: Account, form: EditAccountForm) -> Response:
+def page_of(account: Account, form: EditAccountForm, store_form: Form | None = None) -> Response:
+    """One account's page; ``form`` and ``store_form`` as they were sent, where they were refused."""
+    from connector.blueprints.accounts.storefront import form_of
+
     events = select(Event).where(Event.subject_type == "account", Event.subject_id == str(account.id)).order_by(Event.id.desc()).limit(30)
-    checks = accounts.go_live_checks(account) if request.args.get("checks") else (account.go_live or {}).get("checks", [])
-    return render_form(
+    checks = (account.go_live or {}).get("checks", [])
+    store = storefront.of(account.id)
+    answer = render_form(
         "accounts/show.html",
         form=form,
+        store=store,
+        store_form=store_form or form_of(store),
         account=account,
         country=accounts.COUNTRIES.get(account.country, account.country),
         production=account.environment == PRODUCTION,
@@ -190,3 +196,6 @@ def _page(account: Account, form: EditAccountForm) -> Response:
         checks=checks,
         events=db.session.scalars(events).all(),
     )
+    if store_form is not None and store_form.summary:
+        answer.status_code = 422
+    return answer

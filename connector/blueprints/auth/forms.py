@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from wtforms import BooleanField, EmailField, PasswordField, SelectField, StringField
+from wtforms import BooleanField, EmailField, PasswordField, SelectField, SelectMultipleField, StringField
 from wtforms.validators import Length
+from wtforms.widgets import CheckboxInput, ListWidget
 
 from connector.models.user import OPERATOR, ROLES
+from connector.services import api_tokens
 from connector.services.users import MIN_PASSWORD
 from connector.web.forms import Form, Required, time_zone_choices
 
@@ -38,6 +40,15 @@ class PasswordForm(Form):
 
 class TokenForm(Form):
     name = StringField("Name of the token", [Required(), Length(max=80)], id="token-name", description="What will use it, e.g. “warehouse script”.")
+    scopes = SelectMultipleField(
+        "It may",  # that one is needed is said by the service: a browser would ask for every box
+        choices=[(key, scope.label) for key, scope in api_tokens.SCOPES.items()],
+        widget=ListWidget(prefix_label=False),
+        option_widget=CheckboxInput(),
+    )
+    account_id = SelectField(
+        "Account", choices=lambda: [("", "Every account"), *((str(key), title) for key, title in api_tokens.accounts().items())], default=""
+    )
     days = SelectField("Valid for", choices=[("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "no end")], default="90")
 
 

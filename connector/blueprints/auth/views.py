@@ -24,7 +24,7 @@ from connector.core.errors import DomainError
 from connector.grids.users import USERS
 from connector.models.trace import Event
 from connector.models.user import ADMINISTRATOR, User
-from connector.services import users
+from connector.services import api_tokens, users
 from connector.web import auth
 from connector.web.auth import limiter, public, requires
 from connector.web.forms import render_form
@@ -114,7 +114,10 @@ def _me(profile: ProfileForm | None = None, password: PasswordForm | None = None
         made=made,
         sessions=users.sessions_of(current_user),
         session_id=g.get("session_id"),
-        tokens=users.tokens_of(current_user),
+        tokens=api_tokens.of(current_user),
+        token_accounts=api_tokens.accounts(),
+        scopes=api_tokens.SCOPES,
+        revoke_url=lambda each: url_for("auth.revoke_token", token_id=each.id),
     )
 
 
@@ -180,9 +183,16 @@ def create_token() -> Any:
     form = TokenForm()
     made = ""
     if form.validate_on_submit():
-        with unit_of_work():
-            _, made = users.create_token(users.get(current_user.id), form.name.data or "", days=int(form.days.data or 0) or None)
-        return _me(made=made)
+        with form.catching(), unit_of_work():
+            _, made = api_tokens.create(
+                users.get(current_user.id),
+                form.name.data or "",
+                form.scopes.data or [],
+                account_id=int(form.account_id.data or 0) or None,
+                days=int(form.days.data or 0) or None,
+            )
+        if made:
+            return _me(made=made)
     return _me(token=form)
 
 
@@ -190,7 +200,7 @@ def create_token() -> Any:
 def revoke_token(token_id: int) -> AnyResponse:
     """Revoke one of one's own API tokens."""
     with unit_of_work():
-        users.revoke_token(users.get(current_user.id), token_id)
+        api_tokens.revoke(users.get(current_user.id), token_id)
     toast("The token is revoked.")
     return go_to(url_for("auth.me", _anchor="tokens"))
 
@@ -246,7 +256,30 @@ def reset_password(user_id: int) -> Any:
     return _user_page(user, EditUserForm(formdata=None, obj=user), form)
 
 
+@bp.post("/users/<int:user_id>/tokens/<int:token_id>/revoke")
+@requires("users.write")
+def revoke_user_token(user_id: int, token_id: int) -> AnyResponse:
+    """Revoke an API token of any user."""
+    user = users.get(user_id)
+    with unit_of_work():
+        token = api_tokens.revoke(user, token_id)
+    toast(f"The token “{token.name}” of {user.email} is revoked.")
+    return go_to(url_for("auth.edit_user", user_id=user_id, _anchor="tokens"))
+
+
 def _user_page(user: User, edit: EditUserForm, reset: ResetPasswordForm) -> Response:
     events = select(Event).where(Event.subject_type == "user", Event.subject_id == str(user.id)).order_by(Event.id.desc()).limit(50)
     sent = reset if request.endpoint == "auth.reset_password" else edit
-    return render_form("auth/edit_user.html", form=sent, edit=edit, reset=reset, user=user, sessions=users.sessions_of(user), events=db.session.scalars(events))
+    return render_form(
+        "auth/edit_user.html",
+        form=sent,
+        edit=edit,
+        reset=reset,
+        user=user,
+        sessions=users.sessions_of(user),
+        events=db.session.scalars(events),
+        tokens=api_tokens.of(user),
+        token_accounts=api_tokens.accounts(),
+        scopes=api_tokens.SCOPES,
+        revoke_url=lambda each: url_for("auth.revoke_user_token", user_id=user.id, token_id=each.id),
+    )

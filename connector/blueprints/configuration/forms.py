@@ -60,6 +60,16 @@ class NotificationsForm(Form):
     recipients = TextAreaField("Recipients", description="E-mail addresses, one a line.")
     authorisation = BooleanField("An authorisation ends or has ended")
     failures = BooleanField("Orders fail")
+    deadlines = BooleanField("A deadline of TikTok's comes near or has passed")
+    ship_hours = IntegerField(
+        "Warn before shipping deadlines (hours)", [NumberRange(1, 240, "Enter 1 to 240 hours")], default=24, description="Ship by, and automatic cancellation."
+    )
+    answer_hours = IntegerField(
+        "Warn before answers are due (hours)",
+        [NumberRange(1, 240, "Enter 1 to 240 hours")],
+        default=6,
+        description="Cancellation requests and returns; a first warning comes when half of the time is over.",
+    )
 
 
 class GoLiveForm(Form):

@@ -115,7 +115,7 @@ def save_notifications() -> Any:
     if form.validate_on_submit():
         recipients = [line.strip() for line in (form.recipients.data or "").splitlines() if line.strip()]
         with form.catching():
-            settings.save_notifications(recipients=recipients, authorisation=form.authorisation.data, failures=form.failures.data, actor=current_user.email)
+            settings.save_notifications(**{**form.values(), "recipients": recipients}, actor=current_user.email)
         if not form.summary:
             return _saved("The notifications", "notifications")
     return _page("notifications", form)
@@ -178,8 +178,9 @@ def _stored(section: str) -> dict[str, Any]:
     if section == "mail":
         return {"sender": settings.get("mail.sender")}
     if section == "notifications":
-        switches = {name: settings.get(f"notify.{name}") for name in ("authorisation", "failures")}
-        return {"recipients": "\n".join(settings.get("notify.recipients")), **switches}
+        switches = {name: settings.get(f"notify.{name}") for name in ("authorisation", "failures", "deadlines")}
+        hours = {name: settings.get(f"deadlines.{name}") for name in ("ship_hours", "answer_hours")}
+        return {"recipients": "\n".join(settings.get("notify.recipients")), **switches, **hours}
     return {"staging_url": settings.get("go_live.staging_url"), "no_staging": settings.get("go_live.no_staging")}
 
 

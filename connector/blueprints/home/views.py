@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from flask import Blueprint, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from connector.core.db import db
 from connector.core.errors import DomainError
 from connector.models.account import Account, MagentoConnection
-from connector.services import accounts, events, figures, schedules
+from connector.services import accounts, deadlines, events, figures, schedules
 from connector.services.orders import causes, flags
 from connector.services.orders.providers import known_providers
 from connector.web.auth import requires
@@ -17,6 +19,9 @@ from connector.web.htmx import go_to, toast
 from connector.web.layout import Banner, banner_provider
 
 bp = Blueprint("home", __name__)
+
+#: Of the deadlines, as many of each kind; orders only when their time ends within these hours.
+DUE_ROWS, DUE_WITHIN = 8, timedelta(hours=24)
 
 
 @banner_provider
@@ -62,6 +67,8 @@ def board() -> str:
 def _facts() -> dict[str, object]:
     groups = causes.groups()
     return {
+        "answers": deadlines.upcoming(limit=DUE_ROWS, kinds=(deadlines.ANSWER_CANCELLATION, deadlines.ANSWER_RETURN, deadlines.RECALL)),
+        "due": deadlines.upcoming(limit=DUE_ROWS, within=DUE_WITHIN, kinds=(deadlines.SHIP_BY, deadlines.AUTO_CANCEL)),
         "attention": flags.attention(),
         "causes": groups,
         "carriers": {group.account_id: [one.name for one in known_providers(group.account_id)] for group in groups if group.fix == causes.MAP_CARRIER},

@@ -10,7 +10,10 @@ from markupsafe import Markup, escape
 
 from connector.core.clock import utcnow
 from connector.domain import tiktok_order as tiktok
+from connector.domain.deadlines import MAY_BE_CANCELLED
 from connector.grids import Column
+from connector.models.order import CREATED
+from connector.services.storefronts import EXTERNAL
 from connector.web import filters
 from connector.web.cells import Cell, badge
 
@@ -18,6 +21,7 @@ Row = Mapping[str, Any]
 
 #: While an order has one of these statuses TikTok's deadline for shipping it counts down; afterwards it is a date of the past.
 BEFORE_SHIPPING = frozenset({tiktok.ON_HOLD, tiktok.AWAITING_SHIPMENT, tiktok.PARTIALLY_SHIPPING})
+IN_STOREFRONT = "In storefront"
 _CANCEL_ASKED = Markup(' <span class="chip chip-danger" title="The buyer asks to cancel this order">cancel asked</span>')
 
 
@@ -36,6 +40,12 @@ def order_status(value: str, row: Row, column: Column) -> Markup:
     if row["tag"]:
         drawn += Markup(' <span class="chip">{}</span>').format(row["tag"])
     return drawn
+
+
+def order_state(value: str, row: Row, column: Column) -> Markup:
+    """Our import state; a created order is in the store that its account has chosen."""
+    label = column.label_of(value)
+    return badge(IN_STOREFRONT if value == CREATED and row["storefront"] == EXTERNAL else label.text, label.tone)
 
 
 def order_failure(value: str | None, row: Row, column: Column) -> Markup | str:
@@ -62,6 +72,13 @@ def ship_by(value: Any, row: Row, column: Column) -> Any:
     return filters.when(value)
 
 
+def cancel_by(value: Any, row: Row, column: Column) -> Any:
+    """Time left by the shop's clock while TikTok may still cancel the order by itself; the date afterwards."""
+    if value and row["status_now"] in MAY_BE_CANCELLED:
+        return filters.deadline(value, utcnow() + timedelta(seconds=row["offset"] or 0))
+    return filters.when(value)
+
+
 def order_data(value: int, row: Row, column: Column) -> Markup:
     return Markup(f'<a href="/orders/{int(row["pk"])}/data">JSON</a>')  # noqa: S704 - a number
 
@@ -70,4 +87,6 @@ def order_items(value: int, row: Row, column: Column) -> Markup:
     return Markup(f'<a href="/orders/{int(row["pk"])}/items">View Items ({escape(value)})</a>')  # noqa: S704 - numbers
 
 
-ORDER_CELLS: dict[str, Cell] = {each.__name__: each for each in (order_status, order_failure, base_money, ship_by, order_data, order_items)}
+ORDER_CELLS: dict[str, Cell] = {
+    each.__name__: each for each in (order_status, order_state, order_failure, base_money, ship_by, cancel_by, order_data, order_items)
+}

@@ -13,10 +13,11 @@ from connector.blueprints.orders.cells import ORDER_CELLS
 from connector.blueprints.orders.forms import NoteForm, RejectForm
 from connector.core.db import db, unit_of_work
 from connector.grids.orders import STATE_LABELS, STATUS_LABELS, orders_grid
+from connector.models.aftersales import CreditMemo, Return
 from connector.models.order import Cancellation, MagentoOrderIntent, Order, OrderLine, OrderPayload, Reservation, Shipment
 from connector.models.trace import ApiCall, Decision, Event
 from connector.services import connections, events
-from connector.services.orders import reject, ship
+from connector.services.orders import recall, reject, ship
 from connector.services.recording import mask
 from connector.web.auth import can, requires
 from connector.web.forms import render_form
@@ -63,6 +64,9 @@ def _facts(found: Order, revealed: bool) -> dict[str, Any]:
         "lines": db.session.scalars(select(OrderLine).where(OrderLine.order_id == found.id).order_by(OrderLine.id)).all(),
         "parcels": db.session.scalars(select(Shipment).where(Shipment.order_id == found.id).order_by(Shipment.id)).all(),
         "cancellations": db.session.scalars(select(Cancellation).where(Cancellation.order_id == found.id).order_by(Cancellation.id)).all(),
+        "returns": db.session.scalars(select(Return).where(Return.order_id == found.id).order_by(Return.id)).all(),
+        "credit_memos": db.session.scalars(select(CreditMemo).where(CreditMemo.order_id == found.id).order_by(CreditMemo.id)).all(),
+        "recall": recall.of_order(found.id),
         "reservations": db.session.scalars(select(Reservation).where(Reservation.order_id == found.id).order_by(Reservation.id)).all(),
         "intent": db.session.get(MagentoOrderIntent, found.id),
         "timeline": db.session.scalars(select(Event).where(*about).order_by(Event.id.desc()).limit(100)).all(),

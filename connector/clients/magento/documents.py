@@ -114,8 +114,9 @@ class DocumentsApi(Caller):
         created = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
         return self._above("shipments", SearchCriteria().where("created_at", "gteq", created), "0")
 
-    def iter_creditmemos(self, after: str = "0") -> Iterator[Row]:
-        return self._above("creditmemos", SearchCriteria(), after)
+    def iter_creditmemos(self, after: str = "0", *, criteria: SearchCriteria | None = None) -> Iterator[Row]:
+        """Credit memos with an entity id above `after` that match `criteria`."""
+        return self._above("creditmemos", criteria or SearchCriteria(), after)
 
     def get_invoice(self, invoice_id: str | int) -> Row:
         return self._get("get_invoice", f"invoices/{segment(invoice_id)}", read=dict)

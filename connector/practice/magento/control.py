@@ -6,12 +6,13 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from . import auth, demo_world, load, products, recorded_world, shelf
+from . import auth, demo_world, documents, load, products, recorded_world, shelf
 from . import ledger as books
 from .errors import Crash, RestError
 from .faults import Faults
 from .inventory import Stock, set_source_item, stock_of_store
 from .numbers import num
+from .orders import order_items
 from .routing import perform
 from .search_criteria import snake
 from .shipments import add_track
@@ -19,6 +20,7 @@ from .storage import Doc
 
 _SETTINGS = ["version", "bearer", "maintenance", "emails", "legacy_last_page_repeat", "input_limit", "leaking_cart_lock", "base_url", "msi"]
 _MERGED = ("carriers", "payments")
+_MEMO_SUMS = ("shipping_amount", "adjustment_positive", "adjustment_negative")
 
 
 def blueprint(gateway: Any) -> Blueprint:
@@ -208,9 +210,24 @@ def blueprint(gateway: Any) -> Blueprint:
         codes = Stock(db, stock["stock_id"]).codes if stock else []
         return codes[0] if codes else None
 
-    @api.post("/orders/<int:order_id>/<any(invoice, refund):action>")
-    def document(order_id: int, action: str) -> Response:
-        return jsonify(as_merchant("POST", f"/V1/order/{order_id}/{action}", body()))
+    @api.post("/orders/<int:order_id>/invoice")
+    def invoice(order_id: int) -> Response:
+        return jsonify(as_merchant("POST", f"/V1/order/{order_id}/invoice", body()))
+
+    @api.post("/orders/<int:order_id>/refund")
+    def refund(order_id: int) -> Doc:
+        """A credit memo made in the admin: items by id or SKU, all of them back to stock or none."""
+        given = {snake(key): value for key, value in body().items()}
+        with storage.read() as db:
+            lines = documents.top_lines(order_items(db, order_id))
+        by_sku = {line["sku"]: line["item_id"] for line in lines}
+        items = [{"order_item_id": item.get("order_item_id") or by_sku[item["sku"]], "qty": item["qty"]} for item in given.get("items") or []]
+        arguments = {**given.pop("arguments", {}), **{name: given.pop(name) for name in _MEMO_SUMS if name in given}}
+        if given.pop("return_to_stock", False):
+            back = [item["order_item_id"] for item in items] or list(by_sku.values())
+            arguments["extension_attributes"] = {"return_to_stock_items": back}
+        memo = as_merchant("POST", f"/V1/order/{order_id}/refund", {**given, "items": items, "arguments": arguments})
+        return {"creditmemo_id": int(memo)}
 
     @api.post("/orders/<int:order_id>/<any(cancel, hold, unhold):action>")
     def act(order_id: int, action: str) -> Response:

@@ -26,11 +26,11 @@ PAGE = 50
 LINES = 4
 NEXT_ACTS = {
     "UNPAID": ("pay", "cancel"),
-    "ON_HOLD": ("release", "cancel", "address"),
-    "AWAITING_SHIPMENT": ("cancel", "withdraw", "address"),
-    "PARTIALLY_SHIPPING": ("collect", "address"),
-    "AWAITING_COLLECTION": ("collect", "return"),
-    "IN_TRANSIT": ("deliver", "return"),
+    "ON_HOLD": ("release", "cancel", "address", "risk"),
+    "AWAITING_SHIPMENT": ("cancel", "withdraw", "address", "risk"),
+    "PARTIALLY_SHIPPING": ("collect", "address", "risk"),
+    "AWAITING_COLLECTION": ("collect", "return", "risk"),
+    "IN_TRANSIT": ("deliver", "return", "risk"),
     "DELIVERED": ("return", "complete"),
 }
 LABELS = {
@@ -43,6 +43,7 @@ LABELS = {
     "deliver": "Carrier delivers",
     "complete": "End the after-sales window",
     "return": "Ask for a return",
+    "risk": "Risk control cancels it",
 }
 
 blueprint.before_request(only_from_here)
@@ -187,7 +188,8 @@ def _faults_page(complaint: str = "") -> str:
 def add_fault() -> Response | tuple[str, int]:
     form = request.form
     fault: dict[str, Any] = {"kind": form.get("kind", ""), "operation": form.get("operation") or "*"}
-    for name, convert in (("times", int), ("probability", float), ("retry_after", int), ("seconds", float), ("status", int), ("ms", float)):
+    whole, any_ = ("times", "seed", "copies", "retry_after", "status"), ("probability", "seconds", "ms")
+    for name, convert in (*((name, int) for name in whole), *((name, float) for name in any_)):
         if form.get(name):
             try:
                 fault[name] = convert(form[name])

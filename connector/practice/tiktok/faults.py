@@ -32,8 +32,8 @@ API_KINDS: dict[str, str] = {
 }
 WEBHOOK_KINDS: dict[str, str] = {
     "webhook_lost": "Never sent",
-    "webhook_duplicate": "Sent twice",
-    "webhook_delay": "Sent later",
+    "webhook_duplicate": "Sent more than once: `copies` times (default 2)",
+    "webhook_delay": "Sent later, by seconds of the shop clock",
     "webhook_reorder": "Held back until the next one has gone out",
 }
 
@@ -60,7 +60,7 @@ class Faults:
         kind = fault.get("kind")
         if kind not in API_KINDS and kind not in WEBHOOK_KINDS:
             raise ValueError(f"there is no fault {kind!r}; known: {', '.join((*API_KINDS, *WEBHOOK_KINDS))}")
-        for name, top in (("times", math.inf), ("probability", 1)):
+        for name, top in (("times", math.inf), ("probability", 1), ("copies", 100)):
             value = fault.get(name)
             if value is not None and not (isinstance(value, (int, float)) and 0 <= value <= top):
                 raise ValueError(f"{name} must be a number between 0 and {top}")
@@ -83,18 +83,23 @@ class Faults:
             self.load()
         return removed
 
-    def take(self, names: tuple[str, ...], shop: dict[str, Any] | None, *, webhook: bool = False) -> dict[str, Any] | None:
-        """The first fault that strikes this call (`names`: operation name and path) or webhook, or None."""
-        if not self._faults:
-            return None
+    def take(self, names: tuple[str, ...], shop: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The first fault that strikes this call (`names`: operation name and path), or None."""
         with self._lock:
-            struck = next((f for f in self._faults if self._strikes(f, names, shop, webhook)), None)
-            if struck is None:
-                return None
-            struck["hits"] += 1
-        with self._store.write() as db:
-            db.execute("UPDATE faults SET hits = hits + 1 WHERE id = ?", (struck["id"],))
-        return dict(struck)
+            struck = next((f for f in self._faults if self._strikes(f, names, shop, webhook=False)), None)
+        return self._count([struck])[0] if struck else None
+
+    def take_all(self, names: tuple[str, ...], shop: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+        """Every fault that strikes this webhook (`names`: event name and number) by its kind: bad days come together."""
+        with self._lock:
+            struck = [f for f in self._faults if self._strikes(f, names, shop, webhook=True)]
+        return {fault["kind"]: fault for fault in self._count(struck)}
+
+    def _count(self, struck: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if struck:
+            with self._store.write() as db:
+                db.executemany("UPDATE faults SET hits = hits + 1 WHERE id = ?", [(fault["id"],) for fault in struck])
+        return [dict(fault) for fault in struck]
 
     def _strikes(self, fault: dict[str, Any], names: tuple[str, ...], shop: dict[str, Any] | None, webhook: bool) -> bool:
         if (fault["kind"] in WEBHOOK_KINDS) is not webhook:
@@ -105,10 +110,12 @@ class Faults:
             return False
         if fault.get("times") is not None and fault["hits"] >= fault["times"]:
             return False
-        if fault.get("probability") is None:
-            return True
-        dice = self._dice.setdefault(fault["id"], random.Random(fault.get("seed", fault["id"])))
-        return dice.random() < fault["probability"]
+        if fault.get("probability") is not None:
+            dice = self._dice.setdefault(fault["id"], random.Random(fault.get("seed", fault["id"])))
+            if dice.random() >= fault["probability"]:
+                return False
+        fault["hits"] += 1
+        return True
 
 
 class Limits:

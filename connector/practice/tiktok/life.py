@@ -311,6 +311,8 @@ def request_cancel(market: Marketplace, order: Order, reason: str, at: int, line
 def grant(market: Marketplace, order: Order, cancellation: Document, at: int) -> None:
     move_cancellation(order, cancellation, "CANCELLATION_REQUEST_SUCCESS", at)
     cancel_lines(market, order, cancellation, at, "BUYER")
+    if order.status != "CANCELLED":
+        order.doc["is_buyer_request_cancel"] = False  # a part was cancelled: nothing is asked any more
 
 
 def close_request(market: Marketplace, order: Order, cancellation: Document, at: int, why: str) -> None:

@@ -84,30 +84,26 @@ class Webhooks:
                 self._queue(db, shop_id, kind, address, body)
 
     def _queue(self, db: Any, shop_id: str, kind: int, address: str, body: bytes) -> None:
-        fault = self._market.faults.take((EVENTS.get(kind, ""), str(kind)), self._market.shops[shop_id], webhook=True) or {"kind": ""}
+        faults = self._market.faults.take_all((EVENTS.get(kind, ""), str(kind)), self._market.shops[shop_id])
         now = self._market.clock.now()
-        due: list[float | None] = [now]
-        if fault["kind"] == "webhook_lost":
-            due = [None]
-        elif fault["kind"] == "webhook_duplicate":
-            due = [now, now]
-        elif fault["kind"] == "webhook_delay":
-            due = [now + float(fault.get("seconds", 60))]
-        elif fault["kind"] == "webhook_reorder":
-            due = [now + float(fault.get("seconds", REORDER_SECONDS)) * max(1.0, self._market.clock.rate)]
-        else:
-            self._release_reordered(db, shop_id, now)
-        for instant in due:
-            state = "lost" if instant is None else ("held" if fault["kind"] == "webhook_reorder" else "waiting")
-            db.execute(
-                "INSERT INTO deliveries (shop_id, type, address, body, state, due_time) VALUES (?, ?, ?, ?, ?, ?)",
-                (shop_id, kind, address, body, state, instant),
-            )
+        state, due = "waiting", now
+        if "webhook_lost" in faults:
+            state, due = "lost", None
+        elif "webhook_delay" in faults:
+            due = now + float(faults["webhook_delay"].get("seconds", 60))
+        elif not self._released_reordered(db, shop_id, now) and "webhook_reorder" in faults:
+            state, due = "held", now + float(faults["webhook_reorder"].get("seconds", REORDER_SECONDS)) * max(1.0, self._market.clock.rate)
+        copies = int(faults["webhook_duplicate"].get("copies", 2)) if "webhook_duplicate" in faults and state != "lost" else 1
+        db.executemany(
+            "INSERT INTO deliveries (shop_id, type, address, body, state, due_time) VALUES (?, ?, ?, ?, ?, ?)",
+            [(shop_id, kind, address, body, state, due)] * copies,
+        )
 
     @staticmethod
-    def _release_reordered(db: Any, shop_id: str, now: float) -> None:
-        """What was held back goes out right after the one that overtook it."""
-        db.execute("UPDATE deliveries SET state = 'waiting', due_time = ? WHERE shop_id = ? AND state = 'held'", (now + 0.5, shop_id))
+    def _released_reordered(db: Any, shop_id: str, now: float) -> bool:
+        """What was held back goes out right after the one that overtakes it now; False when nothing was."""
+        held = db.execute("UPDATE deliveries SET state = 'waiting', due_time = ? WHERE shop_id = ? AND state = 'held'", (now + 0.5, shop_id))
+        return held.rowcount > 0
 
     def _authorized(self, shop_id: str) -> bool:
         rows = self._market.store.read.execute("SELECT shop_ids FROM grants WHERE active = 1").fetchall()

@@ -2,6 +2,7 @@
 
 from connector.services.accounts.authorise import finish_authorisation, start_authorisation
 from connector.services.accounts.editing import COUNTRIES, Choice, create, ensure_schedules, get, listed, set_active, update
+from connector.services.accounts.go_live import check as check_go_live
 from connector.services.accounts.go_live import go_live_checks
 from connector.services.accounts.onboarding import check_webhooks, import_onboarding_data, register_webhooks
 from connector.services.accounts.practice import use_practice_shop, use_practice_store
@@ -12,6 +13,7 @@ __all__ = [
     "Choice",
     "authorisation_back",
     "authorisation_lost",
+    "check_go_live",
     "check_webhooks",
     "create",
     "ensure_schedules",

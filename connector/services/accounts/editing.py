@@ -13,10 +13,12 @@ from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError, NotFoundError
 from connector.domain.policies import ORDER, SYNCHRONIZATION
 from connector.models.account import PRODUCTION, SANDBOX, Account, MagentoConnection, StoreReference
+from connector.models.order import CREATED, CREATING, Order
 from connector.models.policy import Policy
 from connector.models.run import Schedule
 from connector.services import events, policies, runs
 from connector.services.products import automation
+from connector.services.storefronts import LABELS, MAGENTO
 
 #: Markets of TikTok Shop by the two letters that TikTok uses (GB, not UK).
 COUNTRIES: dict[str, str] = {
@@ -45,6 +47,10 @@ ACCOUNT_SCHEDULES = {
     "shipments.push": 60,
     "orders.follow": 120,
     "cancellations.import": 300,
+    "returns.import": 300,
+    "returns.memos": 120,
+    "oms.apply": 60,  # those that wait for something
+    "deadlines.warn": 300,
     "products.sync_status": 300,
     "reconcile": 86_400,
     "accounts.check_webhooks": 86_400,
@@ -55,6 +61,8 @@ ACCOUNT_SCHEDULES = {
     "products.evaluate": 15,
 }
 INSTALLATION_SCHEDULES = {"accounts.refresh_tokens": 3600, "housekeeping": 86_400}
+#: TikTok statuses after which nothing is carried into the store any more.
+FINISHED = ("COMPLETED", "CANCELLED")
 _FIRST_DAILY = timedelta(hours=1)
 
 
@@ -70,6 +78,7 @@ class Choice:
     magento_id: int | None = None
     order_policy_id: int | None = None
     sync_policy_id: int | None = None
+    storefront: str = MAGENTO
 
 
 def get(account_id: int) -> Account:
@@ -134,7 +143,7 @@ def update(account_id: int, choice: Choice, *, actor: str) -> Account:
 
 def set_active(account_id: int, active: bool, *, actor: str) -> Account:
     """Enable or disable. A disabled account does nothing. The first Production account needs green go-live checks (A250)."""
-    from connector.services.accounts.go_live import go_live_checks
+    from connector.services.accounts.go_live import go_live_checks, keep
 
     account = get(account_id)
     checks = []
@@ -142,8 +151,7 @@ def set_active(account_id: int, active: bool, *, actor: str) -> Account:
         checks = go_live_checks(account)
         red = [check for check in checks if not check["ok"]]
         if red:
-            with unit_of_work():
-                account.go_live = {"at": utcnow().isoformat(), "ok": False, "checks": checks}
+            keep(account_id, checks, actor=actor)
             raise DomainError(
                 "account.go_live",
                 f"{account.title} cannot go live yet: {red[0]['message']}",
@@ -154,7 +162,7 @@ def set_active(account_id: int, active: bool, *, actor: str) -> Account:
             return account
         account.active = active
         if checks:
-            account.go_live = {"at": utcnow().isoformat(), "ok": True, "checks": checks}
+            keep(account_id, checks, actor=actor)
         word = "enabled" if active else "disabled"
         events.record(f"account.{word}", "account", account.id, f"Account {account.title} was {word}.", account_id=account.id, actor=actor)
         if active:
@@ -228,6 +236,24 @@ def _apply(account: Account, choice: Choice) -> None:
     account.store_view = choice.store_view
     account.locale = choice.locale or None
     account.magento_id = choice.magento_id
+    choose_storefront(account, choice.storefront)
+
+
+def choose_storefront(account: Account, storefront: str) -> None:
+    """Where the account's orders go from now on, inside the caller's transaction. Orders that are under way in the other store keep it open."""
+    if storefront not in LABELS:
+        raise DomainError("account.storefront", "Storefront must be Magento or External storefront.", "Choose one.", field="storefront")
+    before = account.storefront or MAGENTO
+    if storefront != before and account.id is not None:
+        open_orders = select(func.count()).select_from(Order).where(
+            Order.account_id == account.id, Order.state.in_((CREATING, CREATED)), Order.remote_status.not_in(FINISHED)
+        )  # fmt: skip
+        if count := db.session.scalar(open_orders):
+            raise DomainError(
+                "account.storefront_used", f"{count} orders of {account.title} are under way in {LABELS[before]}, so its storefront cannot be changed.",
+                "Wait until they are delivered or cancelled, or add another account.", field="storefront",
+            )  # fmt: skip
+    account.storefront = storefront
 
 
 def _flush(title: str) -> None:
@@ -246,5 +272,5 @@ def _default_policy(kind: str) -> int | None:
 
 
 def _facts(account: Account) -> dict[str, object]:
-    names = ("title", "environment", "country", "locale", "store_view", "magento_id", "order_policy_id", "sync_policy_id")
+    names = ("title", "environment", "country", "locale", "storefront", "store_view", "magento_id", "order_policy_id", "sync_policy_id")
     return {name: getattr(account, name) for name in names}

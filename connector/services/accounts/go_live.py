@@ -10,17 +10,22 @@ from sqlalchemy import func, select
 
 from connector.clients import stranger
 from connector.clients.tiktok import API_HOST
-from connector.core.db import db, end_reading
+from connector.core.clock import utcnow
+from connector.core.db import db, end_reading, unit_of_work
 from connector.core.errors import DomainError
+from connector.domain.external_order import unsafe_for_tests
 from connector.models.account import PRODUCTION, SANDBOX, Account, MagentoConnection, OutgoingMail
+from connector.models.oms import ExternalStore
 from connector.models.trace import ApiCall
-from connector.services import connections, policies, settings
+from connector.services import connections, events, policies, settings
 from connector.services.accounts.authorise import NEEDED_SCOPES
+from connector.services.accounts.editing import get
 
 Check = dict[str, Any]
 MAX_CLOCK_SKEW = 120.0
 RECENT_INVOICES = 100
-CAPTURES = re.compile(r'"capture"\s*:\s*true')
+CAPTURES = re.compile(r'"captured?"\s*:\s*true')
+EXTERNAL = "external"
 
 
 def go_live_checks(account: Account) -> list[Check]:
@@ -31,17 +36,36 @@ def go_live_checks(account: Account) -> list[Check]:
         _public_address(),
         _authorised(account),
         _scopes(account),
-        _store(store),
-        _permissions(store),
+        *((_external_store(account),) if account.storefront == EXTERNAL else (_store(store), _permissions(store))),
         _clock(account, store),
         _order_policy(account),
         _sandbox_is_fenced(),
+        _sandbox_has_practice_stores(),
         _sandbox_captures_nothing(),
         _sandbox_sends_no_mail(),
     ]
     staging, none = settings.get("go_live.staging_url"), settings.get("go_live.no_staging")
     end_reading()
     return [*checks, _staging_is_protected(staging, none)]
+
+
+def check(account_id: int, *, actor: str) -> list[Check]:
+    """Go through the checklist now and keep what it said, with who asked and when; the checks."""
+    account = get(account_id)
+    checks = go_live_checks(account)
+    keep(account_id, checks, actor=actor)
+    return checks
+
+
+def keep(account_id: int, checks: list[Check], *, actor: str) -> None:
+    """Store a result of the checklist on the account: ``{"at", "by", "ok", "checks"}``."""
+    with unit_of_work() as session:
+        account = session.get_one(Account, account_id)
+        open_points = [check["check"] for check in checks if not check["ok"]]
+        account.go_live = {"at": utcnow().isoformat(), "by": actor, "ok": not open_points, "checks": checks}
+        said = f"open: {', '.join(open_points)}" if open_points else "every point is green"
+        message = f"The go-live checklist of {account.title} was gone through; {said}."
+        events.record("account.go_live_checked", "account", account_id, message, account_id=account_id, after={"open": open_points}, actor=actor)
 
 
 def _check(name: str, ok: bool, message: str, remedy: str = "", **facts: Any) -> Check:
@@ -82,6 +106,18 @@ def _store(store: MagentoConnection | None) -> Check:
     return _check("Magento connection", tested, message, remedy, base_url=store.base_url)
 
 
+def _external_store(account: Account) -> Check:
+    """The storefront that is no Magento: reached, and a production one (A243, A250)."""
+    name, remedy = "External storefront", "Enter its address and credentials on the account's page and choose Test connection."
+    store = db.session.scalar(select(ExternalStore).where(ExternalStore.account_id == account.id))
+    if store is None:
+        return _check(name, False, "No external storefront is connected.", remedy)
+    said = str((store.facts or {}).get("environment") or "")
+    ok = bool(store.checked_at) and said == PRODUCTION
+    message = f"{store.base_url} says that its environment is {said}." if said else f"{store.base_url} has not passed Test connection."
+    return _check(name, ok, message, remedy if not said else "Connect the store's production instance.", base_url=store.base_url, environment=said)
+
+
 def _permissions(store: MagentoConnection | None) -> Check:
     missing = list((store.facts if store else {}).get("missing", []))
     message = f"The integration lacks {', '.join(missing)}." if missing else "The integration lacks no permission that a test can see."
@@ -114,9 +150,34 @@ def _sandbox_is_fenced() -> Check:
     return _check("Storefront protection", fenced, "Sandbox accounts can reach the practice servers only.", "Report this as a fault.", refused=live)
 
 
+def _sandbox_has_practice_stores() -> Check:
+    """No Sandbox account may stand before a store that does real business: neither a Production Magento, nor an external storefront that is open to
+    strangers, captures payments or writes to buyers (A247-A249)."""
+    name = "Sandbox stores are for tests"
+    wrong = db.session.execute(
+        select(Account.title, MagentoConnection.base_url)
+        .join(MagentoConnection, MagentoConnection.id == Account.magento_id)
+        .where(Account.environment == SANDBOX, MagentoConnection.environment != SANDBOX)
+    ).all()
+    if wrong:
+        title, url = wrong[0]
+        remedy = "Open the account and choose the practice store. Until then its calls are refused."
+        return _check(name, False, f"The Sandbox account {title} points at {url}.", remedy, account=title)
+    stores = select(ExternalStore, Account.title).join(Account).where(Account.environment == SANDBOX, Account.storefront == EXTERNAL).order_by(ExternalStore.id)
+    rows = db.session.execute(stores).all()
+    for store, title in rows:
+        if (problem := unsafe_for_tests(store.facts)) is not None:
+            return _check(name, False, f"{title}, {store.base_url}: {problem[0]}", problem[1], account=title, base_url=store.base_url)
+    return _check(name, True, "Sandbox accounts use stores for tests only.", external_storefronts=len(rows))
+
+
 def _sandbox_captures_nothing() -> Check:
     """Looks at the invoices that were really asked for (A248)."""
-    query = select(ApiCall.request_body).join(Account, Account.id == ApiCall.account_id).where(Account.environment == SANDBOX, ApiCall.operation == "invoice")
+    query = (
+        select(ApiCall.request_body)
+        .join(Account, Account.id == ApiCall.account_id)
+        .where(Account.environment == SANDBOX, ApiCall.operation.in_(("invoice", "create_external_order")))
+    )
     asked = [body or "" for body in db.session.scalars(query.order_by(ApiCall.id.desc()).limit(RECENT_INVOICES))]
     captured = sum(bool(CAPTURES.search(body)) for body in asked)
     message = (

@@ -34,6 +34,7 @@ def use_practice_store(*, actor: str) -> MagentoConnection:
     url = settings.config().practice_magento_url
     try:
         keys = practice.store_integration(url)
+        practice.order_mails_off(url)
     except api.ApiError as error:
         raise DomainError(
             "practice.away", f"The practice store does not answer: {error}", "Start the product with make run, which starts the practice servers too."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -14,15 +14,15 @@ from connector.core import logs
 from connector.core.clock import from_epoch, to_epoch, utcnow
 from connector.core.db import db, end_reading, unit_of_work
 from connector.core.errors import DomainError
+from connector.domain import cancellations as requests
 from connector.domain import tiktok_order as tiktok
-from connector.models.order import Cancellation, Order
+from connector.domain.cancellations import BUYER_CANCEL, PENDING
+from connector.models.order import READY, Cancellation, Order, Shipment
 from connector.services import connections, events
 from connector.services.orders import intake, polling
 
 log = logs.get(__name__)
 
-PENDING = "CANCELLATION_REQUEST_PENDING"
-BUYER_CANCEL = "BUYER_CANCEL"
 #: Overlap with what is stored already, and the reach of the first import.
 OVERLAP, FIRST_REACH = timedelta(minutes=10), timedelta(days=7)
 _COLUMNS = ("cancel_type", "remote_status", "role", "reason", "reason_text", "respond_by_at", "remote_created_at", "remote_updated_at", "data", "updated_at")
@@ -55,6 +55,14 @@ def import_account(account_id: int) -> dict[str, int]:
     return counts
 
 
+def read_again(client: TikTokClient, account_id: int, cancel_id: str) -> dict[str, Any] | None:
+    """One cancellation as TikTok has it now, stored; None when TikTok does not give it."""
+    page = client.search_cancellations({"cancel_ids": [cancel_id]})
+    found = [item for item in page.items if str(item.get("cancel_id")) == cancel_id]
+    _store(account_id, client, found, {"read": 0, "changed": 0, "bad": 0})
+    return found[0] if found else None
+
+
 def respond_by(cancellation: dict[str, Any]) -> datetime | None:
     """Until when the seller has to answer: TikTok's own deadline, never a constant (TTS §6.2)."""
     answers = cancellation.get("seller_next_action_response") or []
@@ -72,7 +80,7 @@ def _store(account_id: int, client: TikTokClient, items: list[dict[str, Any]], c
         known = {
             row.cancel_id: row
             for row in session.execute(
-                select(Cancellation.cancel_id, Cancellation.remote_updated_at, Cancellation.remote_status).where(
+                select(Cancellation.cancel_id, Cancellation.remote_updated_at, Cancellation.remote_status, Cancellation.respond_by_at).where(
                     Cancellation.account_id == account_id, Cancellation.cancel_id.in_(ids)
                 )
             )
@@ -89,6 +97,8 @@ def _store(account_id: int, client: TikTokClient, items: list[dict[str, Any]], c
             same = before is not None and (before.remote_updated_at, before.remote_status) == (row["remote_updated_at"], row["remote_status"]) if row else True
             if row is None or same or (before is not None and before.remote_updated_at and before.remote_updated_at > row["remote_updated_at"]):
                 continue
+            if before is not None:
+                row["respond_by_at"] = row["respond_by_at"] or before.respond_by_at  # TikTok drops it with the answer; it tells an automatic one
             rows[row["cancel_id"]] = row
         if not rows:
             return
@@ -99,7 +109,28 @@ def _store(account_id: int, client: TikTokClient, items: list[dict[str, Any]], c
             statement.on_conflict_do_update(index_elements=["account_id", "cancel_id"], set_={name: statement.excluded[name] for name in _COLUMNS}),
             list(rows.values()),
         )
+        _note_endings(session, {row.cancel_id: row.remote_status for row in known.values()}, list(rows))
         _flag_orders(session, orders, list(rows.values()))
+
+
+def _note_endings(session: Session, were: dict[str, str], changed: list[str]) -> None:
+    """A request that ended without an answer of ours: granted at its deadline, answered elsewhere, withdrawn. Its order is read again."""
+    waited = [cancel_id for cancel_id in changed if were.get(cancel_id) == PENDING]
+    query = select(Cancellation).where(Cancellation.cancel_id.in_(waited)).execution_options(populate_existing=True)
+    for one in session.scalars(query) if waited else ():
+        ours = one.answer_state in (requests.SENDING, requests.ACCEPTED)
+        order = session.get(Order, one.order_id)
+        assert order is not None
+        moved_at = (order.cancelled_at if one.remote_status in requests.GRANTED else None) or one.remote_updated_at
+        assert moved_at is not None
+        how = requests.ending(PENDING, one.remote_status, ours=ours, deadline=one.respond_by_at, moved_at=moved_at)
+        order.dirty_at = order.dirty_at or utcnow()
+        if how:
+            one.answer_state = how
+            events.record(
+                f"cancellation.{how}", "order", order.id, f"Cancellation request {one.cancel_id}: {requests.ENDINGS[how]} ({one.remote_status}).",
+                account_id=one.account_id,
+            )  # fmt: skip
 
 
 def _import_unknown(account_id: int, client: TikTokClient, numbers: set[str]) -> None:
@@ -155,6 +186,16 @@ def _flag_orders(session: Session, orders: dict[str, Order], rows: list[dict[str
             order.cancel_requested = asked
             text = "The buyer asks to cancel this order." if asked else "The buyer's request to cancel is answered or withdrawn."
             events.record("order.cancel_requested" if asked else "order.cancel_answered", "order", order_id, text, account_id=order.account_id)
+        if not asked and order.remote_status != tiktok.CANCELLED:
+            let_go(session, order)
+
+
+def let_go(session: Session, order: Order) -> None:
+    """No request is open any more: what waited for the answer is tried at once, parcels and the order's creation."""
+    waiting = (Shipment.order_id == order.id, Shipment.state == "pending", Shipment.error_code == "ship.no_open_cancellation")
+    session.execute(update(Shipment).where(*waiting).values(retry_at=None).execution_options(synchronize_session=False))
+    if order.state == READY:
+        order.retry_at = None
 
 
 def open_requests(order_id: int) -> list[Cancellation]:

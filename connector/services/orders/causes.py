@@ -13,7 +13,7 @@ from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.models.account import Account
 from connector.models.order import CANCELLED, CREATED, CREATING, READY, Order, OrderLine, Shipment, SkuMapping
-from connector.services import connections, events, runs
+from connector.services import connections, events, runs, storefronts
 from connector.services.orders import carriers, parcels, state
 
 MAP_CARRIER, MAP_SKU, RETRY = "map_carrier", "map_sku", "retry"
@@ -75,9 +75,9 @@ def map_sku(account_id: int, seller_sku: str, magento_sku: str, *, actor: str) -
     magento_sku = magento_sku.strip()
     if not magento_sku:
         raise DomainError("sku.empty", "No Magento SKU is given.", "Enter the SKU of the product in Magento.", field="magento_sku")
-    client = connections.magento_for(account_id)
+    client = None if storefronts.external_of(account_id) else connections.magento_for(account_id)  # an external storefront has no catalogue to ask
     db.session.commit()
-    if not any(str(one.get("sku")).casefold() == magento_sku.casefold() for one in client.products_by_sku([magento_sku])):
+    if client is not None and not any(str(one.get("sku")).casefold() == magento_sku.casefold() for one in client.products_by_sku([magento_sku])):
         raise DomainError(
             "sku.not_in_magento", f"Magento has no product with the SKU {magento_sku}.", "Check the spelling in Magento's catalogue.", field="magento_sku"
         )

@@ -1,4 +1,4 @@
-"""Creating TikTok orders in Magento (product.md 6): gates, writer, invoice, comment with status, record.
+"""Creating TikTok orders in their store (product.md 6): gates, writer, invoice, comment with status, record. An external storefront takes the order whole.
 
 ``create_one`` may be run again at any point: what an earlier writer began is looked up and continued, never repeated blindly (MAG §4.4.7).
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,42 +19,23 @@ from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain import gates, tiktok_order
-from connector.domain.gates import Check, Verdict
+from connector.domain.gates import Verdict
 from connector.domain.money import FEES, OrderMoney, minor_unit
-from connector.models.order import CREATED, CREATING, FAILED, READY, MagentoOrderIntent, Order, OrderLine
-from connector.models.trace import Decision
-from connector.services import connections, events, mail, runs
+from connector.models.order import CREATED, Order, OrderLine
+from connector.services import connections, events, runs
 from connector.services import magento as magento_desk
+from connector.services.orders import creation_results as results
 from connector.services.orders import customers, intent, placeholder, reservations, state, undo
 from connector.services.orders.creation_desk import CreationDesk, Draft, problem
+from connector.services.orders.creation_results import Result
 from connector.services.orders.writers import WRITERS, Task, Written
 from connector.services.orders.writers.task import amount
+from connector.services.storefronts import creation as external_creation
 
-#: Checks that an order which is half-way in Magento need not pass again: it is finished first, then what changed is carried over.
-_PASSED_ONCE = frozenset(
-    {"Order policy valid and creation on", "Status reached", "Hold over", "Not cancelled, no open cancellation request", "Products enabled and in stock"}
-)
-#: When an order that only has to wait (for the answer to a cancellation request, for its account) is looked at again.
-LOOK_AGAIN = timedelta(minutes=5)
+__all__ = ["Result", "create_one", "preview", "submit"]
+
 #: Refusals of a cart that the policy may answer with "create anyway".
 _NOT_SOLD = frozenset({"mag.product_unavailable", "mag.qty_unavailable", "mag.stock_unassigned"})
-#: Magento's refusals under the cause codes by which failures are grouped.
-_CAUSES = {
-    "mag.product_unavailable": "stock.short", "mag.qty_unavailable": "stock.short", "mag.stock_unassigned": "stock.unassigned",
-    "mag.sku_unknown": "mapping.sku_unknown", "mag.address": "address.refused", "mag.payment_method": "magento.payment_method",
-    "mag.shipping_method": "magento.shipping_method", "mag.options_required": "product.composite",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one order. ``outcome``: created, left (not now, or nothing to do), refused (with code, message, remedy)."""
-
-    outcome: str
-    message: str
-    code: str = ""
-    remedy: str = ""
-    data: dict[str, Any] = field(default_factory=dict)
 
 
 def preview(order_ids: Sequence[int], *, by_hand: bool = True) -> dict[int, Verdict]:
@@ -92,7 +73,7 @@ def create_one(order_id: int, *, by_hand: bool = False, desk: CreationDesk | Non
         return _create(desk, order_id)
     except (api.Unavailable, api.Uncertain) as error:
         if last_try and error.code != "order.busy":
-            _fail(order_id, *problem(error))
+            results.fail(order_id, *problem(error))
         raise
     finally:
         connections.order_now.reset(known)
@@ -105,9 +86,14 @@ def _create(desk: CreationDesk, order_id: int) -> Result:
         _create_products(draft, verdict.create_products)
         draft = desk.draft(order_id)
         verdict = desk.decide(draft)
-    blocking = _blocking(verdict, begun=_begun(order_id))
+    begun = results.begun(order_id)
+    if begun and draft.rules.external:
+        begun = external_creation.is_there(draft)  # one call makes the whole order: the store knows whether it arrived
+    blocking = results.blocking(verdict, begun=begun)
     if blocking is not None:
-        return _refuse(draft, verdict, blocking)
+        return results.refuse(draft, verdict, blocking)
+    if draft.rules.external:
+        return external_creation.create(draft, verdict)
     claim = intent.claim(draft.order, verdict.writer, {"customer": verdict.customer})
     try:
         written, verdict = _write(draft, verdict, claim)
@@ -120,23 +106,11 @@ def _create(desk: CreationDesk, order_id: int) -> Result:
         intent.release(claim)
         raise
     except (api.ApiError, DomainError) as error:
-        return _failed(draft, verdict, claim, error)
+        return results.failed(draft, verdict, claim, error)
     return _record(draft, verdict, claim, written, order, status, invoiced)
 
 
 # --- before the first call ------------------------------------------------------------------------------------------------------------------
-
-
-def _begun(order_id: int) -> bool:
-    """Whether Magento may already have something of this order, so that it has to be finished."""
-    row = db.session.get(MagentoOrderIntent, order_id, populate_existing=True)
-    begun = row is not None and row.step != intent.DONE and (bool(row.entity_id) or row.step == intent.PLACING)
-    db.session.commit()
-    return begun
-
-
-def _blocking(verdict: Verdict, *, begun: bool) -> Check | None:
-    return next((check for check in verdict.checks if not check.ok and not (begun and check.check in _PASSED_ONCE)), None)
 
 
 def _create_products(draft: Draft, seller_skus: Sequence[str]) -> None:
@@ -150,36 +124,6 @@ def _create_products(draft: Draft, seller_skus: Sequence[str]) -> None:
                 "order.product_created", "order", draft.order.id, f"Created the placeholder product {sku} in Magento.",
                 account_id=draft.order.account_id, reason="If Product Not Exist",
             )  # fmt: skip
-
-
-def _refuse(draft: Draft, verdict: Verdict, check: Check) -> Result:
-    """Record the verdict and move the order to where the failing check leaves it."""
-    refused = check.outcome in (gates.SKIPPED, gates.FAILED)
-    with unit_of_work() as session:
-        order = session.get(Order, draft.order.id, populate_existing=True)
-        assert order is not None
-        _record_decision(draft, verdict)
-        if refused:
-            state.set_state(order, check.outcome, reason=check.check, code=check.code, message=check.message, remedy=check.remedy)
-        elif check.outcome in (gates.STORED, gates.HELD, gates.CANCELLED):
-            state.set_state(order, check.outcome, reason=check.message)
-        else:
-            if order.state == CREATING:
-                state.set_state(order, READY, reason=check.message)
-            order.retry_at = utcnow() + LOOK_AGAIN  # nothing is wrong with the order: it only has to wait
-        if check.outcome == gates.CANCELLED:
-            reservations.release(order.id, "cancelled")
-    return Result("refused" if refused else "left", check.message, check.code, check.remedy)
-
-
-def _record_decision(draft: Draft, verdict: Verdict) -> None:
-    """Keep the decision trace; the same refusal again adds nothing to it."""
-    failing = verdict.failing
-    query = select(Decision).where(Decision.subject_type == "order", Decision.subject_id == str(draft.order.id), Decision.action == "create")
-    last = db.session.scalar(query.order_by(Decision.id.desc()).limit(1))
-    if failing is not None and last is not None and failing.as_dict() in last.checks:
-        return
-    events.record_decision("order", draft.order.id, "create", verdict.as_list(), policy_version_id=draft.rules.policy_version_id)
 
 
 # --- writing --------------------------------------------------------------------------------------------------------------------------------
@@ -309,9 +253,9 @@ def _record(draft: Draft, verdict: Verdict, claim: intent.Claim, written: Writte
             reservations.release(order.id, "created")
         for warning in (*verdict.warnings, *written.warnings):
             state.warn(order, warning)
-        _record_decision(draft, verdict)
+        results.record_decision(draft, verdict)
         if rules.policy.notify and rules.policy.notification_email and not written.adopted:
-            _notify(draft, number, order)
+            results.notify(draft, number, order)
     for line in written.money.lines:
         rules.store.take(line.sku, line.qty)
     if draft.order.remote_status == tiktok_order.CANCELLED:  # created for the books (A20, contradiction 14), or cancelled meanwhile
@@ -333,43 +277,6 @@ def _record_lines(draft: Draft, money: OrderMoney, written: Written) -> None:
     for row in db.session.query(OrderLine).filter(OrderLine.order_id == draft.order.id):
         if row.line_id in places:
             row.magento_sku, row.magento_item_id = places[row.line_id]
-
-
-def _notify(draft: Draft, number: str, order: Order) -> None:
-    policy = draft.rules.policy
-    assert policy is not None
-    mail.queue(
-        policy.notification_email,
-        subject=f"TikTok order {order.number} is Magento order {number}",
-        body=f"TikTok Shop order {order.number} of account {draft.rules.account.title} was created in Magento as {number}: "
-        f"{order.total.normalize():f} {order.currency}.\n",
-        account=draft.rules.account,
-    )
-
-
-def _failed(draft: Draft, verdict: Verdict, claim: intent.Claim, error: api.ApiError | DomainError) -> Result:
-    """A refusal that needs a person. What Magento already has is kept, so that the next attempt continues there."""
-    code, message, remedy = problem(error)
-    if isinstance(error, api.ApiError) and error.system == "magento":
-        remote = error.remote_message or str(error)
-        code, message = _CAUSES.get(code, "magento.refused"), f"Order {draft.order.number} was not created. Magento answered: {remote}"
-    with unit_of_work():
-        reset = {} if claim.entity_id else {"cart_id": None, "placing_since": None}
-        intent.record(claim, claim.step if claim.entity_id else intent.NEW, lease=False, **reset)
-        _record_decision(draft, verdict)
-        _mark_failed(draft.order.id, code, message, remedy)
-    return Result("refused", message, code, remedy)
-
-
-def _fail(order_id: int, code: str, message: str, remedy: str) -> None:
-    with unit_of_work():
-        _mark_failed(order_id, code, message, remedy)
-
-
-def _mark_failed(order_id: int, code: str, message: str, remedy: str) -> None:
-    order = db.session.get(Order, order_id, populate_existing=True)
-    if order is not None and order.state != CREATED:
-        state.set_state(order, FAILED, reason="creation in Magento", code=code, message=message, remedy=remedy)
 
 
 def _rate(draft: Draft) -> Decimal:

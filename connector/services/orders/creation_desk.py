@@ -21,12 +21,14 @@ from connector.domain.gates import Facts, Product, Verdict, Wanted
 from connector.domain.magento_address import RecipientAddress, country_of, read_address
 from connector.domain.money import Charges, OrderMoney, Parity, Unit
 from connector.domain.policies import OrderPolicy
-from connector.models.account import Account, MagentoConnection
+from connector.models.account import SANDBOX, Account, MagentoConnection
+from connector.models.oms import ExternalStore
 from connector.models.order import CREATED, Order, OrderLine, SkuMapping
 from connector.models.policy import Policy
 from connector.services import connections, policies
 from connector.services.orders.magento_store import MagentoStore, together
 from connector.services.orders.writers.task import Customer
+from connector.services.storefronts import EXTERNAL, environment
 
 Row = dict[str, Any]
 
@@ -42,6 +44,7 @@ class AccountRules:
     policy_title: str
     problems: Sequence[Mapping[str, str]]
     store: MagentoStore | None
+    external: ExternalStore | None = None
     customers: dict[str, Customer] = field(default_factory=dict)
 
 
@@ -63,9 +66,8 @@ class Draft:
 
     def money(self, percents: Mapping[str, Decimal], *, by_price: bool = False) -> OrderMoney:
         assert self.rules.policy is not None
-        return money.lay_out(
-            self.units, self.charges, self.parity, taxes=self.rules.policy.taxes, revenue=self.rules.policy.revenue, by_price=by_price, percents=percents
-        )
+        taxes = "tiktok" if self.rules.external and self.rules.policy.taxes == "magento" else self.rules.policy.taxes
+        return money.lay_out(self.units, self.charges, self.parity, taxes=taxes, revenue=self.rules.policy.revenue, by_price=by_price, percents=percents)
 
 
 class CreationDesk:
@@ -127,7 +129,7 @@ class CreationDesk:
         charges, parity = _amounts(order, payload, units)
         products = {product.sku.casefold(): product for product, _ in matches.values() if product}
         return Draft(
-            order, lines, payload, rules, units, charges, parity, read_address(shown_address, regions), products,
+            order, lines, payload, rules, units, charges, parity, read_address(shown_address, regions, directory=rules.external is None), products,
             _wanted(parts, matches, gone), rate,
         )  # fmt: skip
 
@@ -153,7 +155,9 @@ class CreationDesk:
         return Facts(
             number=order.number, remote_status=order.remote_status, now=connections.shop_now(account), by_hand=self.by_hand,
             magento_number=order.magento_number if order.state == CREATED else None, account=account.title, account_active=account.active,
-            connected=account.connected, auth_state=account.auth_state, auth_message=account.auth_message or "", has_store=rules.store is not None,
+            connected=account.connected, auth_state=account.auth_state, auth_message=account.auth_message or "",
+            has_store=rules.store is not None or rules.external is not None, external=account.storefront == EXTERNAL,
+            sandbox=account.environment == SANDBOX, environment=environment.of(rules.external, account) if rules.external else None,
             policy=rules.policy, policy_title=rules.policy_title, policy_problems=rules.problems, hold_until=order.hold_until,
             cancel_requested=order.cancel_requested, wanted=draft.wanted, has_address=order.has_address, address_masked=order.address_masked,
             address_missing=draft.address.missing, buyer_id=order.buyer_id, parity=draft.parity, currency=order.currency,
@@ -193,6 +197,9 @@ def _rules_of(account_id: int) -> AccountRules:
         title, problems = row.title, [] if row.valid else row.problems or [{"message": "It is not complete.", "remedy": "Open the policy and complete it."}]
     except DomainError:
         pass
+    if account.storefront == EXTERNAL:
+        external = db.session.scalar(select(ExternalStore).where(ExternalStore.account_id == account_id))
+        return AccountRules(account, None, policy, version_id, title, problems, None, external)
     connection = db.session.get(MagentoConnection, account.magento_id) if account.magento_id else None
     store = MagentoStore(connections.magento_for(account_id), connection.base_url, account.store_view) if connection else None
     return AccountRules(account, connection, policy, version_id, title, problems, store)

@@ -6,22 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import String, and_, cast, exists, func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from connector.core.db import db, unit_of_work
 from connector.domain.shipping import SHIPPABLE
 from connector.models.account import AUTH_CONNECTED, AUTH_NONE, Account
 from connector.models.order import Cancellation, Order, Shipment
-from connector.models.trace import Event
-from connector.services import connections, events, mail, policies
+from connector.services import connections
 from connector.services.orders import parcels, state
 
 NO_TRACKING = "ship.no_tracking"
+#: Magento's word and an external storefront's for an order of which everything was sent.
+COMPLETE = ("complete", "COMPLETED")
 #: Hours left to ship, as the Today page groups them; the last group is everything later.
 SHIP_BANDS = (0, 4, 24, 48)
-#: An order whose parcel TikTok has refused is announced by mail this long before the deadline.
-ALARM = timedelta(hours=12)
 EXPIRES_SOON = timedelta(days=7)
 
 
@@ -64,12 +63,12 @@ class Attention:
 
 def judge(order: Order) -> bool:
     """Flag an order that Magento calls complete while TikTok still waits for tracking, or take the flag off; True when something changed (A234)."""
-    if order.magento_state == "complete" and order.remote_status in SHIPPABLE and order.shipping_type == "SELLER" and not _has_parcel(order.id):
+    if order.magento_state in COMPLETE and order.remote_status in SHIPPABLE and order.shipping_type == "SELLER" and not _has_parcel(order.id):
         number = order.magento_number or order.magento_id
         return state.flag(
             order,
             NO_TRACKING,
-            f"Magento order {number} is complete, but it has no tracking number, so TikTok still shows order {order.number} as {order.remote_status}.",
+            f"{'Magento' if order.magento_state == 'complete' else 'Store'} order {number} is complete, but it has no tracking number, so TikTok still shows order {order.number} as {order.remote_status}.",
             "Add the tracking number to the shipment in Magento, or enter it with the Ship action.",
         )
     if order.failure_code == NO_TRACKING:
@@ -80,7 +79,7 @@ def judge(order: Order) -> bool:
 def sweep(account_id: int) -> int:
     """Judge every order of an account that may need its A234 flag set or taken off; the number of changes."""
     flagged = Order.failure_code == NO_TRACKING
-    suspicious = and_(Order.magento_state == "complete", Order.remote_status.in_(SHIPPABLE), or_(Order.failure_code.is_(None), ~flagged))
+    suspicious = and_(Order.magento_state.in_(COMPLETE), Order.remote_status.in_(SHIPPABLE), or_(Order.failure_code.is_(None), ~flagged))
     query = select(Order).where(Order.account_id == account_id, or_(suspicious, flagged)).limit(2000)
     with unit_of_work() as session:
         return sum(judge(order) for order in session.scalars(query).all())
@@ -155,44 +154,3 @@ def _expiring(account: Account) -> Expiring | None:
     if account.auth_state == AUTH_NONE or (account.auth_state == AUTH_CONNECTED and not soon):
         return None
     return Expiring(account.id, account.title, account.auth_state, account.refresh_expires_at)
-
-
-def alarm(account_id: int) -> int:
-    """Announce, once per order, parcels that TikTok does not have while its deadline is near: an event on the order and a mail to the operators.
-
-    Returns how many orders were announced. The mail goes to the order policy's notification address when there is one.
-    """
-    account = db.session.get(Account, account_id)
-    assert account is not None
-    limit = connections.shop_now(account) + ALARM
-    undelivered = exists().where(
-        Shipment.order_id == Order.id, Shipment.state.in_((parcels.FAILED, parcels.WAITING_CARRIER, parcels.PENDING)), Shipment.error_code.is_not(None)
-    )
-    trackless = Order.failure_code == NO_TRACKING
-    told = exists().where(Event.subject_type == "order", Event.subject_id == cast(Order.id, String), Event.kind == "order.deadline")
-    query = select(Order).where(
-        Order.account_id == account_id, _awaits_shipping(), Order.ship_by_at.is_not(None), Order.ship_by_at <= limit, or_(undelivered, trackless), ~told
-    )
-    with unit_of_work() as session:
-        late = list(session.scalars(query.order_by(Order.ship_by_at).limit(500)))
-        for order in late:
-            reason = order.failure_message or "Its parcel has not been accepted yet."
-            events.record(
-                "order.deadline", "order", order.id,
-                f"TikTok expects order {order.number} to be shipped by {order.ship_by_at:%Y-%m-%d %H:%M} UTC. {reason}", account_id=account_id,
-            )  # fmt: skip
-        if late:
-            _mail(account, late)
-        return len(late)
-
-
-def _mail(account: Account, late: list[Order]) -> None:
-    """To the operators who asked for failures, and to the order policy's own address when it allows notifications (A108, A109)."""
-    lines = [f"{order.number}  ship by {order.ship_by_at:%Y-%m-%d %H:%M} UTC  {order.failure_message or ''}".rstrip() for order in late]
-    count = "1 order" if len(late) == 1 else f"{len(late)} orders"
-    subject = f"{account.title}: {count} close to TikTok's shipping deadline"
-    body = "TikTok does not have these parcels yet:\n\n" + "\n".join(lines) + "\n\nOpen Today in the connector; each order says what to do."
-    mail.notify("failures", subject=subject, body=body, account=account)
-    policy, _ = policies.order_policy(account)
-    if policy.notify and policy.notification_email:
-        mail.queue(policy.notification_email, subject=subject, body=body, account=account)

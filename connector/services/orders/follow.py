@@ -17,7 +17,7 @@ from connector.domain import tiktok_order
 from connector.domain.magento_address import RecipientAddress, country_of, read_address
 from connector.models.order import CREATED, CREATING, MagentoOrderIntent, Order, OutgoingAction
 from connector.models.run import OPEN_STATES, JobItem, JobRun
-from connector.services import connections, events
+from connector.services import connections, events, storefronts
 from connector.services.orders import flags, intent, state, undo
 from connector.services.orders.creation_desk import AccountRules, CreationDesk
 from connector.services.orders.magento_store import MagentoStore
@@ -44,11 +44,13 @@ class Followed:
 
 def waiting(account_id: int, rules: AccountRules) -> list[tuple[str, str]]:
     """Orders of the account with something to carry over, as run items: cancelled on TikTok, a new address, a mapped status not yet sent."""
+    new_address = exists().where(OutgoingAction.order_id == Order.id, OutgoingAction.action == ADDRESS, OutgoingAction.state == "pending")
+    undone = exists().where(OutgoingAction.order_id == Order.id, OutgoingAction.action == undo.ACTION, OutgoingAction.state == "accepted")
+    if rules.account.storefront != storefronts.MAGENTO:  # the status mapping names Magento's statuses
+        return _items(account_id, [new_address, and_(Order.remote_status == tiktok_order.CANCELLED, ~undone)])
     done_status = exists().where(
         OutgoingAction.order_id == Order.id, OutgoingAction.action == STATUS, OutgoingAction.key == Order.remote_status, OutgoingAction.state == "accepted"
     )
-    new_address = exists().where(OutgoingAction.order_id == Order.id, OutgoingAction.action == ADDRESS, OutgoingAction.state == "pending")
-    undone = exists().where(OutgoingAction.order_id == Order.id, OutgoingAction.action == undo.ACTION, OutgoingAction.state == "accepted")
     wanted = [new_address, and_(Order.remote_status == tiktok_order.CANCELLED, or_(Order.magento_state.is_(None), Order.magento_state.not_in(CLOSED)), ~undone)]
     for row in rules.policy.status_mapping if rules.policy else ():
         wanted.append(
@@ -59,6 +61,10 @@ def waiting(account_id: int, rules: AccountRules) -> list[tuple[str, str]]:
                 ~done_status,
             )
         )
+    return _items(account_id, wanted)
+
+
+def _items(account_id: int, wanted: list[Any]) -> list[tuple[str, str]]:
     query = select(Order.id, Order.number).where(Order.account_id == account_id, Order.state == CREATED, or_(*wanted)).order_by(Order.id).limit(SWEEP_LIMIT)
     rows = db.session.execute(query).all()
     db.session.commit()
@@ -70,6 +76,9 @@ def follow_one(order_id: int, *, desk: CreationDesk | None = None) -> Followed:
     desk = desk or CreationDesk()
     known = connections.order_now.set(order_id)
     try:
+        order = db.session.get(Order, order_id, populate_existing=True)
+        if order is not None and (external := storefronts.external_of(order.account_id)):
+            return external.follow(order_id)
         return _follow(desk, order_id)
     finally:
         connections.order_now.reset(known)

@@ -43,7 +43,7 @@ from connector.models.order import (
 from connector.models.run import OPEN_STATES, JobItem, JobRun
 from connector.models.trace import Event
 from connector.services import events, policies, runs
-from connector.services.orders import order_rows, reservations, state
+from connector.services.orders import order_rows, recall, reservations, state
 
 SCHEDULE, WEBHOOK, MANUAL, HEAL = "schedule", "webhook", "manual", "heal"
 
@@ -215,8 +215,8 @@ def _store(session: Session, rules: Rules, received: Sequence[Received]) -> Outc
     outcome = Outcome(numbers={one.snapshot.number for one in received})
     if not received:
         return outcome
-    now = utcnow()
     known = _known(session, rules.account_id, outcome.numbers)
+    now = utcnow()  # inside the transaction, which began with the read: a feed of what changed relies on it
     writing: list[Received] = []
     for one in received:
         before = known.get(one.snapshot.number)
@@ -301,6 +301,8 @@ def _order_row(rules: Rules, one: Received, before: Any, now: datetime) -> dict[
     row["origin"] = rules.origin
     row["state"] = STORED if before else next_state(snapshot.remote_status, current=None, origin=rules.origin, policy=rules.policy)
     row["policy_version_id"] = rules.policy_version_id
+    left = snapshot.remote_status == tiktok.CANCELLED and any(line.tracking_number for line in snapshot.lines)
+    row["tag"] = recall.TAG if left and snapshot.fulfillment_type != tiktok.BY_TIKTOK else ""
     row["warning"] = "" if tiktok.is_known(snapshot.remote_status) else _unknown(snapshot.remote_status)
     row["state_changed_at"] = row["created_at"] = row["updated_at"] = now
     return row
@@ -366,6 +368,8 @@ def _advance(
             )
             if not tiktok.is_known(order.remote_status):
                 state.warn(order, _unknown(order.remote_status))
+            if order.remote_status == tiktok.CANCELLED and (why := recall.why_left(session, order, was)):
+                recall.open_for(session, order, why)
         if order.cancel_requested and before is not None and not before.cancel_requested:
             events.record("order.cancel_requested", "order", order.id, "The buyer asks to cancel this order.", account_id=order.account_id)
         moved = _move(order, rules)
@@ -406,9 +410,12 @@ def _reserve(session: Session, account_id: int, written: Sequence[Received], ids
     wanted: dict[int, dict[str, int]] = {}
     reasons: dict[int, str] = {}
     directly = reservations.written_directly(session, [order_id for order_id, state_now in states.items() if state_now == CREATED])
+    recalled = recall.under_way(session, [ids[one.snapshot.number].id for one in written if one.snapshot.remote_status == tiktok.CANCELLED])
     for one in written:
         order_id, snapshot = ids[one.snapshot.number].id, one.snapshot
         holds = reservations.reserves(snapshot.remote_status, states[order_id], snapshot.fulfillment_type, directly=order_id in directly)
+        if order_id in recalled:
+            continue  # its goods are under way: what it holds stays held until they are back
         if holds or order_id not in fresh:
             wanted[order_id] = dict(snapshot.units) if holds else {}
             reasons[order_id] = _why_released(snapshot.remote_status, states[order_id])

@@ -18,7 +18,8 @@ from connector.domain.shipping import clean_tracking, same_tracking
 from connector.models.account import Account
 from connector.models.order import Order, OrderLine, Shipment
 from connector.services import events, policies, runs
-from connector.services.orders import state
+from connector.services.orders import recall, state
+from connector.services.storefronts import EXTERNAL, LABELS
 
 WAITING_CARRIER, PENDING, SENDING, DELIVERED, FAILED, IGNORED = "waiting_carrier", "pending", "sending", "delivered", "failed", "ignored"
 OPEN_STATES = (PENDING, SENDING, WAITING_CARRIER, FAILED)
@@ -62,7 +63,10 @@ def keep(
         db.session.add(parcel)
         db.session.flush()
         state.clear_flag(order, "ship.no_tracking", reason=f"parcel {tracking_number}")
-        text = f"Parcel {tracking_number}" + (f" by {carrier or provider}" if carrier or provider else "") + f" is to be sent to TikTok ({origin})."
+        if origin == "magento" and order.remote_status == "CANCELLED":
+            recall.open_for(db.session, order, f"parcel {tracking_number} had left")
+        source = LABELS[EXTERNAL].lower() if origin == "magento" and order.account.storefront == EXTERNAL else origin
+        text = f"Parcel {tracking_number}" + (f" by {carrier or provider}" if carrier or provider else "") + f" is to be sent to TikTok ({source})."
         events.record("parcel.stored", "order", order.id, text, account_id=order.account_id, after={"tracking_number": tracking_number, "quantities": wanted})
         return parcel, True
     parcel = same[0]
@@ -136,6 +140,8 @@ def delivered(
         order.tracking_number = order.tracking_number or parcel.tracking_number
         order.carrier_name = order.carrier_name or parcel.provider_name
         order.dirty_at = order.dirty_at or utcnow()
+        if order.remote_status == "CANCELLED":
+            recall.open_for(session, order, f"parcel {parcel.tracking_number} had left")
         if order.failure_code and order.failure_code.startswith(SETTLED):
             state.clear_flag(order, reason=f"parcel {parcel.tracking_number} delivered to TikTok")
         message = note or f"TikTok accepted parcel {parcel.tracking_number}" + (f" by {parcel.provider_name}" if parcel.provider_name else "") + "."

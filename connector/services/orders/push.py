@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -24,7 +24,7 @@ from connector.domain.shipping import Check, ShipFacts, Verdict
 from connector.models.account import Account
 from connector.models.order import Cancellation, Order, OrderLine, Shipment
 from connector.services import connections, events, policies
-from connector.services.orders import parcels, providers
+from connector.services.orders import fence, parcels, providers
 from connector.services.orders.parcels import DELIVERED, FAILED, IGNORED, PENDING, SENDING, WAITING_CARRIER, Outcome
 
 #: How long a claimed parcel is believed to be under way.
@@ -43,6 +43,7 @@ class _Job:
     order: Order
     account: Account
     skus: dict[str, str]
+    since: datetime  #: when it was claimed: before the order was read
 
 
 def push_order(order_id: int) -> list[Outcome]:
@@ -97,7 +98,7 @@ def _claim(parcel_id: int) -> _Job | None:
         assert order is not None
         assert account is not None
         lines = session.execute(select(OrderLine.line_id, OrderLine.magento_sku).where(OrderLine.order_id == order.id))
-        return _Job(parcel, order, account, {line_id: sku for line_id, sku in lines if sku})
+        return _Job(parcel, order, account, {line_id: sku for line_id, sku in lines if sku}, now)
 
 
 def _send(client: TikTokClient, job: _Job) -> Outcome:
@@ -154,9 +155,8 @@ def _carrier(job: _Job, payload: Mapping[str, Any]) -> CarrierMatch | None:
 def _decide(job: _Job, payload: Mapping[str, Any], match: CarrierMatch | None) -> Verdict:
     """Judge, and when the parcel may leave store its lines in the same transaction, so that no other parcel of the order takes them."""
     with unit_of_work() as session:
-        order = session.get(Order, job.order.id, with_for_update=True)
+        order = fence.lock(session, job.order.id)
         parcel = session.get(Shipment, job.parcel.id, populate_existing=True)
-        assert order is not None
         assert parcel is not None
         others = session.scalars(select(Shipment).where(Shipment.order_id == order.id, Shipment.id != parcel.id, Shipment.state.in_((SENDING, DELIVERED))))
         facts = ShipFacts(
@@ -165,7 +165,7 @@ def _decide(job: _Job, payload: Mapping[str, Any], match: CarrierMatch | None) -
             status=str(payload.get("status") or ""),
             fulfillment_type=str(payload.get("fulfillment_type") or ""),
             shipping_type=str(payload.get("shipping_type") or ""),
-            cancel_requested=bool(payload.get("is_buyer_request_cancel")) or cancellation_open(order.id),
+            cancel_requested=bool(payload.get("is_buyer_request_cancel")) or cancellation_open(order.id) or fence.cancelling(order.id, job.since),
             units=shipping.units_of(payload, job.skus),
             quantities=parcel.quantities,
             mine=frozenset(parcel.line_ids),

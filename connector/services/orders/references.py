@@ -1,4 +1,4 @@
-"""Writing Magento's order numbers back to TikTok as external order references (TTS §5.4.4), a hundred orders a call."""
+"""Writing the store's order numbers back to TikTok as external order references (TTS §5.4.4), a hundred orders a call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
 from connector.models.account import Account
 from connector.models.order import CREATED, Order, OutgoingAction
-from connector.services import connections, events
+from connector.services import connections, events, storefronts
 
 BATCH = 100
 MOST_LINES = 100
@@ -61,9 +61,13 @@ def write_batch(account_id: int, order_ids: list[int], *, guard: Callable[[Sessi
     """Write one batch; the ones TikTok refused. The same order and platform again is an edit, so a lost answer is simply repeated."""
     account = db.session.get(Account, account_id)
     orders = db.session.scalars(select(Order).where(Order.id.in_(order_ids)).options(selectinload(Order.lines)).order_by(Order.id)).all()
+    store = storefronts.for_account(account_id)
     entries = [
         external_order(
-            order.number, order.magento_number or "", {line.line_id: line.magento_item_id for line in order.lines[:MOST_LINES] if line.magento_item_id}
+            order.number,
+            order.magento_number or "",
+            {line.line_id: line.magento_item_id for line in order.lines[:MOST_LINES] if line.magento_item_id},
+            platform=store.platform,
         )
         for order in orders
         if order.magento_number
@@ -79,7 +83,7 @@ def write_batch(account_id: int, order_ids: list[int], *, guard: Callable[[Sessi
         for order in session.scalars(select(Order).where(Order.id.in_(order_ids)).execution_options(populate_existing=True)):
             if order.number not in errors and order.magento_number:
                 order.referenced_at = utcnow()
-                events.record("order.referenced", "order", order.id, f"TikTok knows Magento order {order.magento_number}.", account_id=account_id)
+                events.record("order.referenced", "order", order.id, f"TikTok knows {store.name} order {order.magento_number}.", account_id=account_id)
         for one in refused:
             _note(session, account_id, one)
     return refused

@@ -21,9 +21,9 @@ from connector.domain.shipping import LINE_CANCEL_MARKETS, Check
 from connector.models.account import Account
 from connector.models.listing import ListingSku
 from connector.models.order import CREATED, Order, OrderLine, OutgoingAction, Shipment
-from connector.services import connections, events, runs
+from connector.services import connections, events, runs, storefronts
 from connector.services.accounts import reasons
-from connector.services.orders import actions, intake, parcels, state, undo
+from connector.services.orders import actions, fence, intake, parcels, state, undo
 from connector.services.orders.push import market_of, read_order
 from connector.services.products import due
 
@@ -79,9 +79,10 @@ def preview(order_ids: Sequence[int]) -> list[RejectPreview]:
     found = []
     for order in db.session.scalars(select(Order).where(Order.id.in_(list(order_ids))).order_by(Order.id)):
         steps = checks(order)
-        effect = "It is not in Magento."
+        store = "Store" if order.account.storefront != storefronts.MAGENTO else "Magento"
+        effect = f"It is not in {'the external storefront' if store == 'Store' else store}."
         if order.magento_id:
-            effect = f"Magento order {order.magento_number or order.magento_id} is cancelled and its stock returned, unless something was shipped."
+            effect = f"{store} order {order.magento_number or order.magento_id} is cancelled and its stock returned, unless something was shipped."
         found.append(RejectPreview(order.id, order.number, all(step["ok"] for step in steps), steps, effect))
     return found
 
@@ -143,6 +144,10 @@ def _cancel(client: TikTokClient, order: Order, account: Account, payload: Mappi
         step, lines = _eligibility_check(order, payload, eligible, reason, name, market_of(account))
         steps.append(step)
     with unit_of_work() as session:
+        fence.lock(session, order.id)
+        if (sending := fence.being_sent(order.id)) is not None:
+            text = f"Parcel {sending} of order {order.number} is being sent to TikTok right now."
+            steps.append(_check("not_being_sent", False, text, "Try again when it is known whether TikTok took it."))
         reasons.keep(session, order.account_id, offered)
         events.record_decision("order", order.id, ACTION, [dict(step) for step in steps])
         refused = next((step for step in steps if not step["ok"]), None)

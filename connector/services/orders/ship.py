@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from connector.clients.errors import ApiError, Uncertain
 from connector.clients.tiktok import TikTokClient
 from connector.clients.tiktok.fulfillment import ShippingDocument
 from connector.core.clock import utcnow
@@ -22,7 +23,7 @@ from connector.domain.shipping import Check, ShipFacts, Unit
 from connector.models.account import Account
 from connector.models.order import Order, OrderLine, Shipment
 from connector.services import connections, events, runs
-from connector.services.orders import parcels, push, shipments
+from connector.services.orders import actions, fence, parcels, push, shipments
 from connector.services.orders.providers import known_providers
 from connector.services.orders.push import cancellation_open, market_of
 
@@ -165,15 +166,32 @@ def label(order_id: int, *, document_type: str = "SHIPPING_LABEL") -> ShippingDo
         arranged = [str(line["package_id"]) for line in lines if line.get("package_id") and line.get("tracking_number")]
         if not arranged:
             _may_be_arranged(order.number, payload, requested)
-            arranged = _arrange(client, order.number, market, payload)
+            _claim_label(order_id)
+            try:
+                arranged = _arrange(client, order.number, market, payload)
+            except (ApiError, DomainError) as error:
+                if not isinstance(error, Uncertain):
+                    with unit_of_work() as session:
+                        actions.take(fence.lock(session, order_id), fence.ARRANGE).state = "failed"
+                raise
             with unit_of_work() as session:
-                row = session.get(Order, order_id)
-                assert row is not None
+                row = fence.lock(session, order_id)
+                actions.take(row, fence.ARRANGE).state = "accepted"
                 row.dirty_at = row.dirty_at or utcnow()
                 events.record("order.arranged", "order", order_id, "Platform shipping was arranged; TikTok gave the label.", account_id=account.id)
         return client.shipping_document(arranged[0], document_type=document_type)
     finally:
         connections.order_now.reset(token)
+
+
+def _claim_label(order_id: int) -> None:
+    """The fence's claim for a label: no acceptance of a cancellation may go through until its answer is known."""
+    with unit_of_work() as session:
+        row = fence.lock(session, order_id)
+        if cancellation_open(order_id) or fence.cancelling(order_id):
+            raise DomainError("ship.no_open_cancellation", f"A cancellation of order {row.number} is open or under way.", "Accept or reject the request first.")
+        action = actions.take(row, fence.ARRANGE)
+        action.state, action.attempts = "sent", action.attempts + 1
 
 
 def _may_be_arranged(number: str, payload: Mapping[str, Any], cancellation_requested: bool) -> None:

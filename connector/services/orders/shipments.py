@@ -24,7 +24,7 @@ from connector.core.db import db, end_reading, unit_of_work
 from connector.domain.shipping import clean_tracking, same_tracking
 from connector.models.account import Account, StoreReference
 from connector.models.order import Order, Shipment, TracklessShipment
-from connector.services import connections
+from connector.services import connections, storefronts
 from connector.services.orders import flags, parcels, state
 
 #: Entity ids are given before the transaction that holds them is committed: the last ones are read again.
@@ -53,6 +53,8 @@ def collect(account_id: int, *, guard: Guard | None = None) -> Collected:
 
     Raises ``ApiError`` when the store cannot be read; what was stored before stays, and the next call goes on from there.
     """
+    if external := storefronts.external_of(account_id):
+        return external.collect(account_id, guard=guard)
     account = db.session.get(Account, account_id, populate_existing=True)
     assert account is not None
     found = Collected()
@@ -81,6 +83,8 @@ def collect_order(order_id: int) -> Collected:
     found = Collected()
     if order is None or not order.magento_id:
         return found
+    if external := storefronts.external_of(order.account_id):
+        return external.collect_order(order_id)
     account = db.session.get(Account, order.account_id)
     assert account is not None
     assert account.magento_id is not None

@@ -63,7 +63,10 @@ def set_state(order: Order, new_state: str, *, reason: str, code: str | None = N
         return False
     if changed:
         order.state, order.state_changed_at = new_state, utcnow()
-    text = f"{_WORDS[new_state]}: {message}" if code and message else f"{_WORDS[new_state]}."
+    words = _WORDS[new_state]
+    if "Magento" in words and order.account is not None and order.account.storefront != "magento":
+        words = words.replace("Magento", "the external storefront")
+    text = f"{words}: {message}" if code and message else f"{words}."
     events.record(
         f"order.{new_state}",
         "order",

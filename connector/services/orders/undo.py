@@ -14,8 +14,8 @@ from connector.clients import errors as api
 from connector.clients.magento import MagentoClient
 from connector.core.db import db, end_reading, unit_of_work
 from connector.models.order import Order
-from connector.services import connections, events
-from connector.services.orders import actions, state
+from connector.services import connections, events, storefronts
+from connector.services.orders import actions, recall, state
 
 ACTION = "cancel_magento"
 NOT_POSSIBLE = "magento.not_cancelled"
@@ -37,6 +37,8 @@ def cancel_in_magento(order_id: int, *, reason: str) -> Undone:
     order = db.session.get(Order, order_id, populate_existing=True)
     if order is None or not order.magento_id:
         return Undone("nothing", "The order is not in Magento.")
+    if external := storefronts.external_of(order.account_id):
+        return external.cancel(order_id, reason=reason)
     magento_id, account_id, number = order.magento_id, order.account_id, order.magento_number or order.magento_id
     with unit_of_work():
         action = actions.take(order, ACTION)
@@ -57,11 +59,24 @@ def cancel_in_magento(order_id: int, *, reason: str) -> Undone:
         order.magento_state, order.magento_status = facts.get("state"), facts.get("status")
         if undone.how == "shipped":
             state.warn(order, undone.message)
+            recall.open_for(session, order, f"Magento order {number} has shipped units")
         else:
             state.clear_flag(order, NOT_POSSIBLE, reason=undone.message)
             if not repeated:
                 events.record("order.undone", "order", order.id, undone.message, account_id=account_id, reason=reason)
     return undone
+
+
+def shipped_units(order: Order) -> Decimal:
+    """How many units of the order have left by what the store says now; 0 for an order that is not there. An external storefront tells only whether
+    (1) or not (0). Raises ``ApiError``."""
+    if not order.magento_id:
+        return Decimal(0)
+    if external := storefronts.external_of(order.account_id):
+        there = external.read(order.id)
+        return Decimal(1 if there and there.shipped else 0)
+    facts = connections.magento_for(order.account_id).order(order.magento_id)
+    return sum((Decimal(str(item.get("qty_shipped") or 0)) for item in facts.get("items") or () if not item.get("parent_item_id")), Decimal(0))
 
 
 def _done_meanwhile(client: MagentoClient, magento_id: str, number: str, refused: api.Rejected) -> tuple[Undone, dict[str, Any]]:
@@ -78,7 +93,9 @@ def _undo(client: MagentoClient, magento_id: str, number: str, reason: str) -> t
         return Undone("already", f"Magento order {number} is {facts['state']} already."), facts
     items = [item for item in facts.get("items") or () if not item.get("parent_item_id")]
     if any(Decimal(str(item.get("qty_shipped") or 0)) > 0 for item in items):
-        text = f"TikTok cancelled the order, but Magento order {number} has shipped units: it is left as it is. Recall the parcel, then refund it in Magento."
+        text = (
+            f"TikTok cancelled the order, but Magento order {number} has shipped units: it is left as it is until the parcel is back. See the order's recall."
+        )
         return Undone("shipped", text), facts
     if any(_left(item) > 0 for item in items):
         return _refund(client, magento_id, number, items, facts, reason)

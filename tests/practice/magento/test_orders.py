@@ -193,6 +193,38 @@ def test_the_merchant_ships_in_the_admin(shop: Shop) -> None:
     assert found[0]["extension_attributes"]["source_code"] == "wh_main"
 
 
+def test_the_merchant_makes_credit_memos_in_the_admin_that_a_connector_can_collect(shop: Shop) -> None:
+    """A236: with and without return to stock, found by updated_at, created_at and entity_id (MAG §4.6.3)."""
+    order = shop.order(("MUG-01", 3))
+    shop.rest("POST", f"/order/{order['entity_id']}/invoice", {})
+    shop.ship(order["entity_id"], None, "wh_main")
+    before = shop.salable("MUG-01")
+    path = f"orders/{order['entity_id']}/refund"
+    gone = shop.control("POST", path, {"items": [{"sku": "MUG-01", "qty": 1}], "shipping_amount": 0})["creditmemo_id"]
+    assert shop.salable("MUG-01") == before
+    back = shop.control("POST", path, {"items": [{"sku": "MUG-01", "qty": 2}], "return_to_stock": True})["creditmemo_id"]
+    assert shop.salable("MUG-01") == before + 2
+    assert shop.control("GET", "ledger")["balanced"]
+    memo = shop.rest("GET", f"/creditmemo/{back}")
+    assert [(item["sku"], item["qty"]) for item in memo["items"]] == [("MUG-01", 2)]
+    assert [each["entity_id"] for each in shop.find("/creditmemos", "entity_id", gone, "gt")["items"]] == [back]
+    for column in ("created_at", "updated_at"):
+        assert {each["entity_id"] for each in shop.find("/creditmemos", column, order["created_at"], "gteq")["items"]} == {gone, back}
+        assert shop.find("/creditmemos", column, "2099-01-01 00:00:00", "gteq")["items"] == []
+    with pytest.raises(Refused, match="closed"):
+        shop.control("POST", path, {"return_to_stock": True})
+
+
+def test_the_shipping_address_of_an_order_is_replaced(shop: Shop) -> None:
+    order = shop.order(("MUG-01", 1))
+    address = order["extension_attributes"]["shipping_assignments"][0]["shipping"]["address"]
+    entity = {**{name: address[name] for name in ("entity_id", "parent_id", "address_type", "country_id", "firstname", "lastname", "postcode", "telephone",
+                                                  "email", "region", "region_id", "region_code")}, "street": ["1 New Road"], "city": "Dallas"}  # fmt: skip
+    shop.rest("PUT", f"/orders/{order['entity_id']}", {"entity": entity})
+    read = shop.rest("GET", f"/orders/{order['entity_id']}")["extension_attributes"]["shipping_assignments"][0]["shipping"]["address"]
+    assert (read["street"], read["city"], read["lastname"]) == (["1 New Road"], "Dallas", address["lastname"])
+
+
 def test_a_configurable_line_ships_by_its_parent_and_reserves_the_child(shop: Shop) -> None:
     options = shop.rest("GET", "/configurable-products/TEE/options/all")
     chosen = [{"option_id": o["attribute_id"], "option_value": o["values"][0]["value_index"]} for o in options]

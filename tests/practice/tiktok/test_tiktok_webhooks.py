@@ -197,6 +197,40 @@ def test_webhooks_are_lost_doubled_delayed_and_reordered_on_demand(seller: Selle
     assert statuses(receiver) == ["ON_HOLD", "UNPAID"]
 
 
+def test_bad_days_come_together_and_by_the_dice_of_a_seed(seller: Seller, receiver: Receiver) -> None:
+    """Every webhook three times, out of order, a third of them lost, and the rest of an order's life later: all at once and the same again with the seed."""
+    faults = [
+        {"kind": "webhook_duplicate", "copies": 3},
+        {"kind": "webhook_reorder"},
+        {"kind": "webhook_lost", "probability": 0.33, "seed": 4},
+        {"kind": "webhook_delay", "probability": 0.33, "seconds": HOUR, "seed": 5},
+    ]
+
+    def told() -> tuple[list[str], list[str]]:
+        seller.control("DELETE", "faults")
+        known = {each["id"] for each in seller.control("GET", "webhooks")["deliveries"]}
+        for fault in faults:
+            seller.control("POST", "faults", {"operation": "*", **fault})
+        for _ in range(8):
+            seller.place(pay=False)
+        fresh = [each for each in seller.control("GET", "webhooks")["deliveries"] if each["id"] not in known]
+        by_id: dict[str, list[dict[str, Any]]] = {}
+        for each in reversed(fresh):
+            by_id.setdefault(each["body"]["tts_notification_id"], []).append(each)
+        lost = [group[0]["state"] for group in by_id.values() if group[0]["state"] == "lost"]
+        assert all(len(group) == (1 if group[0]["state"] == "lost" else 3) for group in by_id.values()), "each came three times or not at all"
+        return [group[0]["state"] for group in by_id.values()], lost
+
+    first, lost = told()
+    assert 1 <= len(lost) < 8
+    assert [state == "lost" for state in told()[0]] == [state == "lost" for state in first]
+    seller.control("POST", "clock", {"advance_seconds": HOUR + 1})
+    until(lambda: not [each for each in seller.control("GET", "webhooks")["deliveries"] if each["state"] in ("waiting", "held")], 8)
+    order_of_arrival = [int(each["tts_notification_id"]) for each in receiver.of(1)]
+    assert order_of_arrival != sorted(order_of_arrival)
+    assert len(order_of_arrival) == 3 * (16 - 2 * len(lost))
+
+
 def test_any_webhook_can_be_sent_by_hand(seller: Seller, receiver: Receiver) -> None:
     seller.control("POST", "webhooks", {"type": 12, "shop": "US", "data": {"order_id": "1", "return_id": "2"}})
     assert until(lambda: receiver.of(12))[0]["data"]["return_id"] == "2"

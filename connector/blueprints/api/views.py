@@ -1,0 +1,239 @@
+"""``/api/v1``: views parse, call one service and answer. Bearer tokens for what is asked, signatures for events; sessions count for nothing here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import orjson
+from flask import Blueprint, Response, current_app, render_template, request, stream_with_context, url_for
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import select
+
+from connector import __version__
+from connector.blueprints.api import models
+from connector.blueprints.api.openapi import BATCH_BODY, FILE, describe, operation
+from connector.core.db import db, end_reading
+from connector.core.errors import DomainError, NotFoundError
+from connector.domain import oms_events
+from connector.models.oms import EVENT, FEED_READY, OmsBatch, OrderFeed
+from connector.services import api_tokens
+from connector.services.oms import batches, connection, feed, lookup, signing, updates
+from connector.web.auth import public
+from connector.web.problems import problem
+from connector.web.security import csrf
+from connector.web.tokens import check_account, current, throttled, token
+
+bp = Blueprint("api", __name__, url_prefix="/api")
+csrf.exempt(bp)
+
+LARGEST_EVENTS = 1024 * 1024
+Model = TypeVar("Model", bound=BaseModel)
+ACCOUNT = "<int(max=2147483647):account_id>"
+
+
+@bp.errorhandler(DomainError)
+def _refusal(error: DomainError) -> Response:
+    db.session.rollback()
+    status = 404 if isinstance(error, NotFoundError) else 413 if error.code.endswith("too_large") else 422 if error.field else 409
+    title = {404: "Not found", 413: "Too large", 422: "Not understood", 409: "Not possible"}[status]
+    return problem(status, title, error.message, remedy=error.remedy, code=error.code, field=error.field or "")
+
+
+@bp.get("/v1/feeds")
+@token(api_tokens.FEEDS)
+@operation("List order feeds", {200: models.Feeds}, query=models.FeedsQuery, problems=(422,))
+def feeds() -> Response:
+    """Feeds that are ready, oldest first. Poll with after, or wait for the feed-ready call."""
+    query = _query(models.FeedsQuery)
+    limit = current().account_id
+    if limit is not None and query.account not in (None, limit):
+        return _json(models.Feeds(feeds=[], more=False))
+    account = query.account or limit
+    wanted = select(OrderFeed).where(OrderFeed.state == FEED_READY, OrderFeed.id > query.after)
+    if account is not None:
+        wanted = wanted.where(OrderFeed.account_id == account)
+    if query.format is not None:
+        wanted = wanted.where(OrderFeed.format == query.format)
+    rows = db.session.scalars(wanted.order_by(OrderFeed.id).limit(query.limit + 1)).all()
+    return _json(models.Feeds(feeds=[_feed(row) for row in rows[: query.limit]], more=len(rows) > query.limit))
+
+
+@bp.get("/v1/feeds/<int(max=9007199254740991):feed_id>/file")
+@token(api_tokens.FEEDS)
+@operation(
+    "Collect a feed's file",
+    {200: {"application/x-ndjson": FILE, "text/csv": FILE}, 206: {"application/x-ndjson": FILE, "text/csv": FILE}, 304: None},
+    headers={
+        "Range": "bytes=<first>-<last>: a part, for a collection that broke off.",
+        "If-None-Match": "The ETag that you have.",
+        "If-Range": "The ETag of your part.",
+    },
+    problems=(409, 416),
+)
+def feed_file(feed_id: int) -> Response:
+    """The file, the same bytes whenever it is asked for; its ETag is the SHA-256. A collection that broke off goes on with Range."""
+    row = feed.get(feed_id)
+    check_account(row.account_id)
+    if row.state != FEED_READY:
+        answer = problem(409, "Not ready", f"Feed {feed_id} is {row.state}.", remedy="Ask again in a minute.", code="oms.feed_not_ready")
+        answer.headers["Retry-After"] = "60"
+        return answer
+    headers = {"ETag": f'"{row.sha256}"', "Accept-Ranges": "bytes"}
+    if request.if_none_match.contains_weak(row.sha256):
+        return Response(status=304, headers=headers)
+    start, end = 0, row.size
+    part = request.range
+    same = request.if_range.etag in (None, row.sha256) and request.if_range.date is None
+    if part is not None and part.units == "bytes" and len(part.ranges) == 1 and same:
+        found = part.range_for_length(row.size)
+        if found is None:
+            answer = problem(416, "No such range", f"The file has {row.size} bytes.", remedy="Ask for a range inside the file.", code="api.range")
+            answer.headers["Content-Range"] = f"bytes */{row.size}"
+            return answer
+        start, end = found
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{row.size}"
+    headers |= {
+        "Content-Length": str(end - start),
+        "Content-Type": feed.MEDIA_TYPES[row.format],
+        "Content-Disposition": f'attachment; filename="{feed.file_name(row)}"',
+    }
+    by = f"{current().user.email} (API token {current().name})"
+    end_reading()
+    body: Iterable[bytes] = () if request.method == "HEAD" else stream_with_context(feed.stream(feed_id, start, end, by=by))
+    return Response(body, 206 if "Content-Range" in headers else 200, headers)
+
+
+@bp.get(f"/v1/accounts/{ACCOUNT}/orders/<string(maxlength=60):number>")
+@token(api_tokens.ORDERS)
+@operation("Look up an order", {200: models.Order})
+def order(account_id: int, number: str) -> Response:
+    """By TikTok's order id or by the store's number: the order as it is in a feed, and what became of your updates."""
+    check_account(account_id)
+    return _json(models.Order.model_validate(lookup.order(account_id, number)))
+
+
+@bp.post(f"/v1/accounts/{ACCOUNT}/events")
+@public
+@operation("Send events", {202: models.EventsAnswer}, body={"application/json": models.EventsBody}, problems=(413, 422), signed=True)
+@throttled
+def events(account_id: int) -> Response:
+    """What has just happened. Signed with the connection's secret. Each event is taken or rejected by itself; sent again, it has no second effect."""
+    if (request.content_length or 0) > LARGEST_EVENTS:
+        return problem(413, "Too large", "The body has more than 1 MB.", remedy="Send fewer events at once.", code="api.too_large")
+    raw = request.get_data(cache=False)
+    found = connection.get(account_id)
+    if not signing.verify(found.secret if found and found.active else "", request.headers, raw) or found is None or not found.active:
+        answer = problem(
+            401, "Signature refused", "The signature does not fit the body, its time is more than five minutes off, or the account has no active OMS connection.",
+            code="api.signature",
+            remedy=f"Sign the timestamp, a full stop and the raw body with the connection's secret, and send {signing.TIMESTAMP} and {signing.SIGNATURE}.",
+        )  # fmt: skip
+        answer.headers["WWW-Authenticate"] = f'{signing.SIGNATURE} version="v1"'
+        return answer
+    end_reading()
+    body = _body(raw)
+    entries = body.get("events") if isinstance(body, dict) else None
+    if not isinstance(entries, list) or not 1 <= len(entries) <= 1000:
+        return problem(
+            422, "Not understood", "The body is not {\"events\": [...]} with 1 to 1000 events.", field="events", code="api.body",
+            remedy="Send the events as a list under events.",
+        )  # fmt: skip
+    taken = updates.receive(account_id, EVENT, entries)
+    rejected = [models.EntryProblem(id=one.id, field=one.field, message=one.message, remedy=one.remedy) for one in taken.bad]
+    return _json(models.EventsAnswer(accepted=taken.accepted, repeated=taken.repeated, rejected=rejected), 202)
+
+
+@bp.post(f"/v1/accounts/{ACCOUNT}/batches")
+@token(api_tokens.UPDATES)
+@operation("Send a file of updates", {200: models.Batch, 202: models.Batch}, body=BATCH_BODY, problems=(413, 422))
+def batch(account_id: int) -> Response:
+    """CSV or JSON, as the body or as the file of a form. 202 with the new batch; 200 when the same bytes were sent before."""
+    check_account(account_id)
+    updates.known_account(account_id)
+    if (request.content_length or 0) > batches.MAX_BYTES + 64 * 1024:
+        return problem(413, "Too large", "The file has more than 2 MB.", remedy="Split it into several files.", code="api.too_large")
+    name = ""
+    if request.mimetype == "multipart/form-data":
+        sent = request.files.get("file")
+        if sent is None:
+            return problem(422, "Not understood", "The form has no file.", field="file", remedy="Send the file as the field file.", code="api.no_file")
+        data, name = sent.read(), sent.filename or ""
+    else:
+        data = request.get_data(cache=False)
+    taken = batches.take(account_id, data, file_name=name, actor=f"{current().user.email} (API token {current().name})")
+    answer = _json(_batch(taken.batch, models.BatchQuery.model_construct(after=0, limit=1000), taken.repeated), 200 if taken.repeated else 202)
+    answer.headers["Location"] = url_for("api.batch_result", batch_id=taken.batch.id)
+    return answer
+
+
+@bp.get("/v1/batches/<int(max=9007199254740991):batch_id>")
+@token(api_tokens.UPDATES)
+@operation("Read a batch's results", {200: models.Batch}, query=models.BatchQuery, problems=(422,))
+def batch_result(batch_id: int) -> Response:
+    """What became of each line so far."""
+    query = _query(models.BatchQuery)
+    found = batches.get(batch_id)
+    check_account(found.account_id)
+    return _json(_batch(found, query, False))
+
+
+@bp.get("/v1/openapi.json")
+@public
+def openapi() -> Response:
+    """This API in OpenAPI 3.1."""
+    return Response(orjson.dumps(_description()), mimetype="application/json")
+
+
+@bp.get("/docs")
+@public
+def docs() -> str:
+    """The same for people."""
+    return render_template("api/docs.html", api=_description(), base=current_app.config["CONNECTOR"].public_url.rstrip("/"))
+
+
+def _description() -> dict[str, Any]:
+    if "connector.openapi" not in current_app.extensions:
+        current_app.extensions["connector.openapi"] = describe(current_app, __version__)
+    found: dict[str, Any] = current_app.extensions["connector.openapi"]
+    return found
+
+
+def _json(model: BaseModel, status: int = 200) -> Response:
+    return Response(model.model_dump_json(), status, mimetype="application/json")
+
+
+def _body(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as fault:
+        raise DomainError("api.json", f"The body is no JSON: {fault}.", "Send UTF-8 JSON.", field="body") from fault
+
+
+def _query(model: type[Model]) -> Model:
+    try:
+        return model.model_validate(request.args.to_dict())
+    except ValidationError as error:
+        bad = oms_events.explain(error)
+        raise DomainError("api.query", bad.message, "Correct the parameter.", field=bad.field) from None
+
+
+def _feed(row: OrderFeed) -> models.Feed:
+    return models.Feed(
+        id=row.id, account_id=row.account_id, number=row.number, format=row.format, rows=row.rows, bytes=row.size, sha256=row.sha256,  # type: ignore[arg-type]
+        url=url_for("api.feed_file", feed_id=row.id), created_at=row.created_at, collected_at=row.collected_at,
+    )  # fmt: skip
+
+
+def _batch(found: OmsBatch, query: models.BatchQuery, repeated: bool) -> models.Batch:
+    rows = batches.lines(found.id, after=query.after, limit=query.limit + 1)
+    lines = [
+        models.BatchLine(
+            line=row.line, order_id=row.order_number, type=row.action, state=row.state, code=row.code, message=row.message, remedy=row.remedy  # type: ignore[arg-type]
+        )
+        for row in rows[: query.limit]
+    ]  # fmt: skip
+    return models.Batch(
+        id=found.id, account_id=found.account_id, file_name=found.file_name, rows=found.rows, created_at=found.created_at, repeated=repeated,
+        counts=batches.counts(found.id), lines=lines, more=len(rows) > query.limit,
+    )  # fmt: skip

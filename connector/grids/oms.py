@@ -1,0 +1,256 @@
+"""What goes to an OMS and what comes from it: feeds, updates, batches (A251-A255)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import and_, select
+
+from connector.core.db import db
+from connector.domain import oms_events
+from connector.grids import Action, Choices, Column, DateRange, Empty, Flag, Grid, Join, Label, Preview, Result, Tab
+from connector.grids.activity import account_choices
+from connector.models.account import Account
+from connector.models.oms import (
+    EVENT,
+    FEED_BUILDING,
+    FEED_FAILED,
+    FEED_READY,
+    FOLDER,
+    IMPORT,
+    PULL,
+    UPDATE_DONE,
+    UPDATE_FAILED,
+    UPDATE_IGNORED,
+    UPDATE_RECEIVED,
+    OmsBatch,
+    OmsUpdate,
+    OrderFeed,
+)
+from connector.services import events
+from connector.services.oms import announce, updates
+from connector.services.oms.connection import FORMATS
+from connector.services.oms.feed import ANNOUNCED, FAILED, WAITING
+
+FEED_LABELS = {FEED_BUILDING: Label("Being written", "progress"), FEED_READY: Label("Ready", "success"), FEED_FAILED: Label("Failed", "danger")}
+NOTIFY_LABELS = {
+    "": Label("No address", "neutral"),
+    WAITING: Label("Not yet", "warning"),
+    ANNOUNCED: Label("Announced", "success"),
+    FAILED: Label("Given up", "danger"),
+}
+UPDATE_LABELS = {
+    UPDATE_RECEIVED: Label("Waits", "progress"),
+    UPDATE_DONE: Label("Done", "success"),
+    UPDATE_IGNORED: Label("Nothing to do", "neutral"),
+    UPDATE_FAILED: Label("Failed", "danger"),
+}
+SOURCES = {EVENT: Label("Event"), PULL: Label("Pull"), IMPORT: Label("File"), FOLDER: Label("Drop folder")}
+ACTIONS = {
+    oms_events.SHIPPED: Label("Shipped"),
+    oms_events.CANCELLED: Label("Cancelled"),
+    oms_events.DELIVERED: Label("Delivered"),
+    oms_events.CANCELLATION_ANSWERED: Label("Cancellation answered"),
+    oms_events.GOODS_RECEIVED: Label("Goods received"),
+    "": Label("Not understood", "warning"),
+}
+
+
+def _feeds(ids: Sequence[Any]) -> list[OrderFeed]:
+    return list(db.session.scalars(select(OrderFeed).where(OrderFeed.id.in_([int(one) for one in ids])).order_by(OrderFeed.id)))
+
+
+def _preview_announce(ids: Sequence[Any]) -> list[Preview]:
+    return [
+        Preview(row.id, f"{row.number} ({row.format})", row.state == FEED_READY, "" if row.state == FEED_READY else "It is not ready yet.")
+        for row in _feeds(ids)
+    ]
+
+
+def _announce(ids: Sequence[Any], form: Any) -> Result:
+    started = [announce.again(int(feed_id), actor=events.actor_now.get()) for feed_id in ids]
+    run_id = started[0].run_id if len(started) == 1 else None
+    return Result(f"{len(started)} feed{'' if len(started) == 1 else 's'} will be announced again.", run_id=run_id)
+
+
+FEEDS = Grid(
+    key="oms_feeds",
+    title="Order feeds",
+    noun="feed",
+    permission="oms.read",
+    model=OrderFeed,
+    pk=OrderFeed.id,
+    joins=(Join(Account, Account.id == OrderFeed.account_id),),
+    columns=(
+        Column(key="number", label="Feed", expr=OrderFeed.number, cell="number", sort=False),
+        Column(key="file", label="File", expr=OrderFeed.id, cell="feed_file", sort=False, also={"ready": OrderFeed.state}),
+        Column(key="account", label="Account", expr=Account.title, sort=False),
+        Column(key="format", label="Format", expr=OrderFeed.format, labels=FORMATS, sort=False),
+        Column(key="state", label="State", expr=OrderFeed.state, cell="state", labels=FEED_LABELS, sort=False),
+        Column(key="orders", label="Orders", expr=OrderFeed.position, cell="feed_orders", align="end", sort=False, export=lambda value, row: (value or {}).get("orders", 0)),
+        Column(key="rows", label="Rows", expr=OrderFeed.rows, cell="number", align="end", sort=False, default=False),
+        Column(key="size", label="Size", expr=OrderFeed.size, cell="feed_size", align="end", sort=False),
+        Column(key="created_at", label="Made", expr=OrderFeed.created_at, cell="when"),
+        Column(
+            key="notify_state", label="Announced", expr=OrderFeed.notify_state, cell="feed_announced", labels=NOTIFY_LABELS, sort=False,
+            also={"notify_message": OrderFeed.notify_message, "notified_at": OrderFeed.notified_at, "notify_attempts": OrderFeed.notify_attempts},
+        ),
+        Column(key="collected_at", label="Collected", expr=OrderFeed.collected_at, cell="feed_collected", sort=False, also={"times": OrderFeed.collected_count}),
+        Column(key="sha256", label="SHA-256", expr=OrderFeed.sha256, cell="mono", sort=False, default=False),
+    ),
+    filters=(
+        Choices("account", "Account", OrderFeed.account_id, account_choices, pinned=True),
+        Choices("format", "Format", OrderFeed.format, FORMATS),
+        Choices("announced", "Announced", OrderFeed.notify_state, {key: label.text for key, label in NOTIFY_LABELS.items() if key}),
+        Flag("collected", "Collected", OrderFeed.collected_at.is_not(None)),
+        DateRange("made", "Made", OrderFeed.created_at),
+    ),
+    tabs=(
+        Tab("all", "All"),
+        Tab("open", "Not collected", and_(OrderFeed.state == FEED_READY, OrderFeed.collected_at.is_(None)), "warning"),
+        Tab("failed", "Not announced", OrderFeed.notify_state.in_((WAITING, FAILED)), "danger"),
+    ),
+    default_sort="-created_at",
+    actions=(
+        Action(
+            key="announce", label="Announce again", icon="send", permission="oms.write", preview=_preview_announce, submit=_announce,
+            help="The signed feed-ready call is made once more. An OMS that knows the feed has nothing to do.", visible=lambda row: row["is_ready"] == FEED_READY,
+        ),
+    ),
+    always={"is_ready": OrderFeed.state},
+    row_label="number",
+    cells="oms/_cells.html",
+    events=("run:changed",),
+    empty=Empty("No feed yet", "A feed is written when orders are new or have changed, once an OMS is connected.", "Connect an OMS", "oms.connections"),
+)  # fmt: skip
+
+
+def _updates(ids: Sequence[Any]) -> list[OmsUpdate]:
+    return list(db.session.scalars(select(OmsUpdate).where(OmsUpdate.id.in_([int(one) for one in ids])).order_by(OmsUpdate.id)))
+
+
+def _why_not(row: OmsUpdate) -> str:
+    if row.state != UPDATE_FAILED:
+        return "It has not failed."
+    return "It could not be read; the OMS has to send it again." if row.code == updates.UNREADABLE or not row.action else ""
+
+
+def _preview_retry(ids: Sequence[Any]) -> list[Preview]:
+    return [Preview(row.id, f"{row.event_id} ({row.order_number})", not _why_not(row), _why_not(row)) for row in _updates(ids)]
+
+
+def _retry(ids: Sequence[Any], form: Any) -> Result:
+    submitted = updates.retry([int(one) for one in ids], actor=events.actor_now.get())
+    return Result(f"{len(ids)} update{'' if len(ids) == 1 else 's'} will be carried out again.", run_id=submitted.run_id if submitted else None)
+
+
+UPDATES = Grid(
+    key="oms_updates",
+    title="OMS updates",
+    noun="update",
+    permission="oms.read",
+    model=OmsUpdate,
+    pk=OmsUpdate.id,
+    where=lambda scope: [OmsUpdate.batch_id == scope] if scope else [],
+    joins=(Join(Account, Account.id == OmsUpdate.account_id),),
+    columns=(
+        Column(key="received_at", label="Received", expr=OmsUpdate.received_at, cell="when"),
+        Column(key="line", label="Line", expr=OmsUpdate.line, cell="number", sort=False, default=False),
+        Column(key="order", label="Order", expr=OmsUpdate.order_number, cell="order_link", sort=False, also={"known_order": OmsUpdate.order_id}),
+        Column(key="action", label="It says", expr=OmsUpdate.action, cell="text", labels=ACTIONS, sort=False),
+        Column(key="source", label="Came by", expr=OmsUpdate.source, labels=SOURCES, sort=False),
+        Column(key="account", label="Account", expr=Account.title, sort=False),
+        Column(
+            key="state", label="State", expr=OmsUpdate.state, cell="update_state", labels=UPDATE_LABELS, sort=False,
+            also={"message_now": OmsUpdate.message, "remedy_now": OmsUpdate.remedy, "code_now": OmsUpdate.code},
+        ),
+        Column(key="message", label="What happened", expr=OmsUpdate.message, cell="long_text", sort=False),
+        Column(key="remedy", label="What to do", expr=OmsUpdate.remedy, cell="long_text", sort=False, default=False),
+        Column(key="code", label="Cause", expr=OmsUpdate.code, cell="mono", sort=False, default=False),
+        Column(key="event_id", label="Event id", expr=OmsUpdate.event_id, cell="mono", sort=False, default=False),
+        Column(key="done_at", label="Carried out", expr=OmsUpdate.done_at, cell="when", sort=False, default=False),
+    ),
+    filters=(
+        Choices("account", "Account", OmsUpdate.account_id, account_choices, pinned=True),
+        Choices("source", "Came by", OmsUpdate.source, {key: label.text for key, label in SOURCES.items()}),
+        Choices("action", "It says", OmsUpdate.action, {key: label.text for key, label in ACTIONS.items() if key}),
+        Choices("state", "State", OmsUpdate.state, {key: label.text for key, label in UPDATE_LABELS.items()}),
+        DateRange("received", "Received", OmsUpdate.received_at),
+    ),
+    tabs=(
+        Tab("all", "All"),
+        Tab("failed", "Failed", OmsUpdate.state == UPDATE_FAILED, "danger"),
+        Tab("waiting", "Waiting", OmsUpdate.state == UPDATE_RECEIVED, "progress"),
+        Tab("done", "Done", OmsUpdate.state == UPDATE_DONE, "success"),
+    ),
+    search=(OmsUpdate.order_number, OmsUpdate.event_id),
+    search_hint="Order number or event id",
+    default_sort="-received_at",
+    actions=(
+        Action(
+            key="retry", label="Retry", icon="refresh", permission="oms.write", preview=_preview_retry, submit=_retry,
+            help="Failed updates are carried out again; what is done already is not done twice.", visible=lambda row: row["is_state"] == UPDATE_FAILED,
+        ),
+    ),
+    always={"is_state": OmsUpdate.state},
+    row_label="order",
+    cells="oms/_cells.html",
+    events=("run:changed",),
+    empty=Empty("Nothing was said yet", "Shipments and cancellations of the OMS appear here, whichever way they came.", "Connect an OMS", "oms.connections"),
+)  # fmt: skip
+
+BATCHES = Grid(
+    key="oms_batches",
+    title="Batches of updates",
+    noun="batch",
+    plural="batches",
+    permission="oms.read",
+    model=OmsBatch,
+    pk=OmsBatch.id,
+    joins=(Join(Account, Account.id == OmsBatch.account_id),),
+    columns=(
+        Column(key="file", label="File", expr=OmsBatch.file_name, cell="link", sort=False),
+        Column(key="account", label="Account", expr=Account.title, sort=False),
+        Column(key="source", label="Came by", expr=OmsBatch.source, labels=SOURCES, sort=False),
+        Column(key="rows", label="Lines", expr=OmsBatch.rows, cell="number", align="end", sort=False),
+        Column(key="created_by", label="By", expr=OmsBatch.created_by, sort=False),
+        Column(key="created_at", label="Received", expr=OmsBatch.created_at, cell="when"),
+    ),
+    filters=(
+        Choices("account", "Account", OmsBatch.account_id, account_choices, pinned=True),
+        Choices("source", "Came by", OmsBatch.source, {IMPORT: "File", FOLDER: "Drop folder"}),
+        DateRange("received", "Received", OmsBatch.created_at),
+    ),
+    search=(OmsBatch.file_name,),
+    search_hint="File name",
+    default_sort="-created_at",
+    row_url=lambda row: f"/oms/batches/{row['pk']}",
+    empty=Empty("No batch yet", "A file of shipments and cancellations that is uploaded here, sent to the API or dropped into the folder is listed with its results."),
+)  # fmt: skip
+
+#: The lines of one batch; the scope is the batch's id.
+BATCH_LINES = Grid(
+    key="oms_batch_lines",
+    title="Lines",
+    noun="line",
+    permission="oms.read",
+    model=OmsUpdate,
+    pk=OmsUpdate.id,
+    where=lambda scope: [OmsUpdate.batch_id == scope],
+    columns=(
+        Column(key="line", label="Line", expr=OmsUpdate.line, cell="number"),
+        *(column for column in UPDATES.columns if column.key in ("order", "action", "state", "message", "remedy", "code")),
+    ),
+    filters=(Choices("state", "State", OmsUpdate.state, {key: label.text for key, label in UPDATE_LABELS.items()}),),
+    tabs=UPDATES.tabs,
+    search=(OmsUpdate.order_number,),
+    search_hint="Order number",
+    default_sort="line",
+    actions=UPDATES.actions,
+    always=UPDATES.always,
+    row_label="line",
+    cells="oms/_cells.html",
+    events=("run:changed",),
+    empty=Empty("This batch has no lines", ""),
+)

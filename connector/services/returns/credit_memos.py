@@ -1,0 +1,390 @@
+"""TikTok's refunds as Magento credit memos (MAG §4.6.3; product.md 9): each at most once, to the cent, goods on the shelf only when they were received.
+
+``write_due`` finds what is owed (a return that TikTok granted, lines that TikTok cancelled, goods that came after the money), keeps a ``CreditMemo``
+row for each, and sends them one by one. What is sent carries its key in its comment, so that after a lost answer, or a worker's death, Magento is asked
+before anything is repeated. The other way, memos made in Magento, is ``from_magento``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import exists, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from connector.clients import errors as api
+from connector.clients.magento import MagentoClient
+from connector.core import logs
+from connector.core.clock import utcnow
+from connector.core.db import db, end_reading, unit_of_work
+from connector.core.errors import DomainError
+from connector.domain import credit_memo as arithmetic
+from connector.domain.credit_memo import MemoPlan
+from connector.domain.policies import OrderPolicy
+from connector.models.aftersales import (
+    FROM_MAGENTO,
+    GOODS_RECEIVED,
+    MEMO_DONE,
+    MEMO_FAILED,
+    MEMO_IGNORED,
+    MEMO_SENDING,
+    MEMO_WAITING,
+    TO_MAGENTO,
+    CreditMemo,
+    Return,
+)
+from connector.models.order import CREATED, Order, OrderLine
+from connector.services import connections, events, storefronts
+from connector.services.orders import state
+from connector.services.products import due as evaluation
+from connector.services.returns import from_magento, importing, planning, restock
+from connector.services.returns.terms import Ignored, Wait, policy_of
+
+log = logs.get(__name__)
+
+#: How long a silent sender is believed alive, when an unreachable store and an order that only has to wait are looked at again.
+LEASE, SOON, LATER = timedelta(minutes=2), timedelta(seconds=30), timedelta(hours=1)
+#: The keys that are carried out here.
+KINDS = ("return", "lines", "restock", "memo")
+#: Cancelled lines are looked for among the orders that changed since.
+REACH = timedelta(days=3)
+FAILED_CODE = "memo.failed"
+
+collect, plan, sentence = from_magento.collect, planning.plan, planning.sentence
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One claimed row and what it is about."""
+
+    memo_id: int
+    account_id: int
+    order_id: int
+    order_number: str
+    magento_id: str
+    magento_number: str
+    key: str
+    direction: str
+    return_pk: int | None
+    again: bool  #: it was tried before: look before anything is sent
+
+
+def write_due(account_id: int) -> dict[str, int]:
+    """Write what is owed now; ``{written, waiting, failed, ignored}``. Raises ``ApiError`` only when the store or TikTok cannot be used at all."""
+    prepare(account_id)
+    counts = {"written": 0, "waiting": 0, "failed": 0, "ignored": 0}
+    due = or_(CreditMemo.retry_at.is_(None), CreditMemo.retry_at <= utcnow())
+    mine = or_(*(CreditMemo.key.startswith(f"{kind}:") for kind in KINDS))  # a recall writes its own
+    query = select(CreditMemo.id).where(CreditMemo.account_id == account_id, CreditMemo.state.in_((MEMO_WAITING, MEMO_SENDING)), mine, due)
+    ids = db.session.scalars(query.order_by(CreditMemo.id)).all()
+    end_reading()
+    names = {MEMO_DONE: "written", MEMO_WAITING: "waiting", MEMO_SENDING: "waiting", MEMO_FAILED: "failed", MEMO_IGNORED: "ignored"}
+    for memo_id in ids:
+        try:
+            counts[names[write_one(memo_id)]] += 1
+        except api.Unauthorized:
+            raise
+        except Exception as error:  # whatever is wrong with one, its neighbours go on; it is tried again when its lease is over
+            db.session.rollback()
+            log.error("memo_broken", memo=memo_id, exc_info=error)
+            counts["failed"] += 1
+    if db.session.scalar(select(CreditMemo.id).where(CreditMemo.account_id == account_id, CreditMemo.state == MEMO_DONE).limit(1)):
+        prepare(account_id)  # goods whose money memo has just been settled
+    end_reading()
+    return counts
+
+
+def write_one(memo_id: int) -> str:
+    """Carry out one row; its state afterwards. Safe to call again at any point. Raises ``Unauthorized``."""
+    task = _claim(memo_id)
+    if task is None:
+        found = db.session.get(CreditMemo, memo_id, populate_existing=True)
+        end_reading()
+        return found.state if found else MEMO_IGNORED
+    token = connections.order_now.set(task.order_id)
+    try:
+        if external := storefronts.external_of(task.account_id):
+            return _in_external(task, external)
+        if task.direction == FROM_MAGENTO:
+            text = from_magento.refund(task.memo_id)
+            return _settle(task, MEMO_DONE, text=text)
+        if task.key.startswith("restock:"):
+            assert task.return_pk is not None
+            text = restock.put_back(task.order_id, task.return_pk)
+            return _settle(task, MEMO_DONE, text=text, restocked=True)
+        return _write(task)
+    except Wait as reason:
+        return _settle(task, MEMO_WAITING, code="memo.waits", text=str(reason), retry=LATER)
+    except Ignored as reason:
+        return _settle(task, MEMO_IGNORED, code="memo.ignored", text=str(reason))
+    except DomainError as error:
+        return _settle(task, MEMO_FAILED, code=error.code, text=error.message, remedy=error.remedy)
+    except api.Unauthorized as error:
+        _settle(task, MEMO_SENDING, code=error.code, text=str(error), retry=SOON)
+        raise
+    except (api.Uncertain, api.Unavailable) as error:
+        code, title, advice = api.describe(error)
+        return _settle(task, MEMO_SENDING, code=code, text=f"{title}: {error}", remedy=advice, retry=SOON)
+    except api.ApiError as error:
+        code, title, advice = api.describe(error)
+        if error.transient:
+            return _settle(task, MEMO_SENDING, code=code, text=f"{title}: {error}", remedy=advice, retry=SOON)
+        return _settle(task, MEMO_FAILED, code=code, text=f"{title}: {error}", remedy=advice)
+    finally:
+        connections.order_now.reset(token)
+
+
+def _in_external(task: _Task, external: storefronts.Storefront) -> str:
+    """A storefront without credit memos says itself what is to be done there."""
+    if task.key.startswith("restock:") and task.return_pk is not None:
+        return _settle(task, MEMO_DONE, text=external.restock(task.order_id, restock.units_of(task.order_id, task.return_pk)), restocked=True)
+    try:
+        memo = external.refund(task.order_id, items={}, shipping_amount=Decimal(0), comment=comment(task))
+    except storefronts.NotPossible as refused:
+        raise Ignored(str(refused)) from refused
+    return _settle(task, MEMO_DONE, text=f"The refund was booked in the store: {memo}.")
+
+
+def retry(memo_id: int, *, actor: str) -> None:
+    """Try a failed or ignored memo again, by hand."""
+    with unit_of_work() as session:
+        row = session.get(CreditMemo, memo_id, populate_existing=True)
+        if row is None or row.state not in (MEMO_FAILED, MEMO_IGNORED):
+            raise DomainError("memo.not_failed", "This credit memo has not failed.", "Nothing is to be tried again.")
+        row.state, row.retry_at = MEMO_WAITING, None
+        events.record("memo.retried", "order", row.order_id, "The credit memo is tried again.", account_id=row.account_id, actor=actor)
+        importing.ring_memos(row.account_id)
+
+
+# -- what is owed -------------------------------------------------------------------------------------------------------------------------
+
+
+def prepare(account_id: int) -> None:
+    """A row for everything that is owed and has none. Local knowledge only."""
+    policy = policy_of(account_id)
+    with unit_of_work() as session:
+        _prepare_returns(session, account_id, policy)
+        _prepare_lines(session, account_id, policy)
+        _prepare_restocks(session, account_id, policy)
+
+
+def _prepare_returns(session: Session, account_id: int, policy: OrderPolicy) -> None:
+    has_row = exists().where(CreditMemo.order_id == Return.order_id, CreditMemo.key == "return:" + Return.return_id)
+    ours = exists().where(CreditMemo.return_pk == Return.id, CreditMemo.direction == FROM_MAGENTO)
+    query = (
+        select(Return)
+        .join(Order, Order.id == Return.order_id)
+        .where(
+            Return.account_id == account_id,
+            Return.phase.in_(importing.GRANTED),
+            Order.state == CREATED,
+            Order.magento_id.is_not(None),
+            ~has_row,
+            ~ours,
+            planning.PAYS,
+        )
+        .order_by(Return.id)
+    )
+    for row in session.scalars(query).all():
+        if from_magento.in_doubt(session, row):
+            continue
+        values: dict[str, Any] = {"return_pk": row.id, "currency": row.currency, "amount": row.amount}
+        if not policy.credit_memos:
+            values |= {"state": MEMO_IGNORED, "failure_message": "The order policy writes no credit memos: refund it in Magento by hand."}
+        _add(session, row.account_id, row.order_id, f"return:{row.return_id}", values)
+
+
+def _prepare_lines(session: Session, account_id: int, policy: OrderPolicy) -> None:
+    """Lines that TikTok cancelled one by one, of orders that go on."""
+    query = (
+        select(OrderLine.order_id, OrderLine.line_id)
+        .join(Order, Order.id == OrderLine.order_id)
+        .where(
+            Order.account_id == account_id, Order.state == CREATED, Order.magento_id.is_not(None), Order.remote_status != "CANCELLED",
+            Order.updated_at > utcnow() - REACH, OrderLine.remote_status == "CANCELLED", OrderLine.magento_item_id.is_not(None),
+        )
+        .order_by(OrderLine.order_id, OrderLine.line_id)
+    )  # fmt: skip
+    lines: dict[int, list[str]] = {}
+    for order_id, line_id in session.execute(query):
+        lines.setdefault(order_id, []).append(line_id)
+    kept = select(CreditMemo.order_id, CreditMemo.key).where(CreditMemo.order_id.in_(lines), CreditMemo.key.startswith("lines:"))
+    known = {(row.order_id, row.key) for row in session.execute(kept)}
+    for order_id, line_ids in lines.items():
+        digest = hashlib.sha256(",".join(line_ids).encode()).hexdigest()[:16]
+        if (order_id, f"lines:{digest}") in known:
+            continue
+        values: dict[str, Any] = {}
+        if not policy.credit_memos:
+            values = {"state": MEMO_IGNORED, "failure_message": "The order policy writes no credit memos: take the cancelled units off the order in Magento."}
+        _add(session, account_id, order_id, f"lines:{digest}", values)
+
+
+def _prepare_restocks(session: Session, account_id: int, policy: OrderPolicy) -> None:
+    """Goods that were received and that no credit memo has brought, or will bring, back into stock."""
+    if not policy.restock_returns:
+        return
+    settled = exists().where(
+        CreditMemo.order_id == Return.order_id, CreditMemo.key == "return:" + Return.return_id, CreditMemo.state.in_((MEMO_WAITING, MEMO_SENDING))
+    )
+    has_row = exists().where(CreditMemo.order_id == Return.order_id, CreditMemo.key == "restock:" + Return.return_id)
+    query = (
+        select(Return)
+        .join(Order, Order.id == Return.order_id)
+        .where(
+            Return.account_id == account_id, Return.goods == GOODS_RECEIVED, Return.restocked_at.is_(None), Return.phase.in_(importing.GRANTED),
+            Order.state == CREATED, Order.magento_id.is_not(None), ~settled, ~has_row,
+        )
+    )  # fmt: skip
+    for row in session.scalars(query).all():
+        _add(session, row.account_id, row.order_id, f"restock:{row.return_id}", {"return_pk": row.id})
+
+
+def _add(session: Session, account_id: int, order_id: int, key: str, values: Mapping[str, Any]) -> None:
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    row = {"account_id": account_id, "order_id": order_id, "key": key, "direction": TO_MAGENTO, "state": MEMO_WAITING, **values}
+    session.execute(dialect.insert(CreditMemo).values(**row).on_conflict_do_nothing(index_elements=["order_id", "key"]))
+
+
+# -- one row ------------------------------------------------------------------------------------------------------------------------------
+
+
+def _claim(memo_id: int) -> _Task | None:
+    """Take the row for a while; None when somebody else has it, or nothing is to be done. The attempt is counted before anything is sent."""
+    now = utcnow()
+    with unit_of_work() as session:
+        free = or_(CreditMemo.retry_at.is_(None), CreditMemo.retry_at <= now)
+        taken = session.execute(
+            update(CreditMemo)
+            .where(CreditMemo.id == memo_id, CreditMemo.state.in_((MEMO_WAITING, MEMO_SENDING)), free)
+            .values(state=MEMO_SENDING, attempts=CreditMemo.attempts + 1, retry_at=now + LEASE)
+            .execution_options(synchronize_session=False)
+        ).rowcount
+        row = session.get(CreditMemo, memo_id, populate_existing=True)
+        if not taken or row is None:
+            return None
+        order = session.get_one(Order, row.order_id)
+        number = order.magento_number or order.magento_id or ""
+        return _Task(row.id, row.account_id, order.id, order.number, order.magento_id or "", number, row.key, row.direction, row.return_pk, row.attempts > 1)
+
+
+def _settle(
+    task: _Task, outcome: str, *, code: str = "", text: str = "", remedy: str = "", retry: timedelta | None = None, restocked: bool = False, magento: str = ""
+) -> str:
+    """Write down how it ended; one event for each change of the story."""
+    skus = restock.units_of(task.order_id, task.return_pk) if task.return_pk is not None else {}
+    with unit_of_work() as session:
+        row = session.get_one(CreditMemo, task.memo_id, populate_existing=True)
+        told = (row.state, row.failure_message)
+        row.state, row.retry_at = outcome, utcnow() + retry if retry else None
+        row.memo_id = magento or row.memo_id
+        done = outcome == MEMO_DONE
+        row.done_at = utcnow() if done else None
+        row.failure_code, row.failure_message, row.failure_remedy = (None, None, None) if done else (code[:60] or FAILED_CODE, text, remedy)
+        if row.return_pk is not None and done and (restocked or row.return_to_stock):
+            back = session.get(Return, row.return_pk, populate_existing=True)
+            if back is not None:
+                evaluation.mark(reason=f"Goods of return {back.return_id} are in stock again", content=False, skus=set(skus), account_id=task.account_id)
+                back.restocked_at = back.restocked_at or utcnow()
+        if done or outcome in (MEMO_FAILED, MEMO_IGNORED) or told[1] != text:
+            kind = f"memo.{outcome}"
+            events.record(kind, "order", task.order_id, text, account_id=task.account_id, after={"key": task.key, "memo": row.memo_id}, reason=remedy)
+            if row.return_pk is not None:
+                events.record(kind, "return", row.return_pk, text, account_id=task.account_id, after={"key": task.key, "memo": row.memo_id}, reason=remedy)
+        if outcome == MEMO_FAILED:
+            state.warn(session.get_one(Order, task.order_id), f"{text} {remedy}".strip())
+    return outcome
+
+
+def _write(task: _Task) -> str:
+    """Send one credit memo to Magento, unless it is there."""
+    client = connections.magento_for(task.account_id)
+    end_reading()
+    if task.again and (found := find(client, task.magento_id, task.key)):
+        return _written(client, task, found)
+    facts = client.order(task.magento_id)
+    planned = planning.plan_return(task.return_pk, facts) if task.return_pk is not None else planning.plan_lines(task.order_id, facts)
+    if planned.problem:
+        return _settle(task, MEMO_DONE, text=_instead(client, task, planned, facts))
+    if task.return_pk is not None and (number := _made_by_hand(task, planned)):
+        raise Ignored(f"Credit memo {number}, made in Magento, refunds the same units. Choose Try Again when another one is meant.")
+    with unit_of_work() as session:
+        row = session.get_one(CreditMemo, task.memo_id, populate_existing=True)
+        row.items, row.return_to_stock = dict(planned.items), list(planned.return_to_stock)
+        row.amount, row.currency = planned.total, str(facts.get("order_currency_code") or row.currency)
+    positive, negative = max(planned.adjustment, Decimal(0)), max(-planned.adjustment, Decimal(0))
+    try:
+        memo = client.refund(
+            task.magento_id, items=planned.items, shipping_amount=planned.shipping, adjustment_positive=positive, adjustment_negative=negative,
+            return_to_stock=planned.return_to_stock, comment=comment(task),
+        )  # fmt: skip
+    except api.Uncertain:
+        found = find(client, task.magento_id, task.key)
+        if not found:
+            raise
+        memo = found
+    return _written(client, task, memo)
+
+
+def comment(task: _Task) -> str:
+    what = task.key.partition(":")[2] if task.key.startswith("return:") else ""
+    said = f"TikTok Shop refunded return {what}" if what else "TikTok Shop cancelled units of the order"
+    return f"{said}, order {task.order_number}. [{task.key}]"
+
+
+def find(client: MagentoClient, magento_id: str, key: str) -> str:
+    """The id of the credit memo that carries ``key`` in its comment; "" when Magento has none."""
+    for row in client.creditmemos_of(magento_id):
+        if any(f"[{key}]" in str(one.get("comment") or "") for one in row.get("comments") or ()):
+            return str(row["entity_id"])
+    return ""
+
+
+def _written(client: MagentoClient, task: _Task, memo: str) -> str:
+    """What Magento wrote, compared with what was meant; the order's state afterwards."""
+    shown, facts = client.get_creditmemo(memo), client.order(task.magento_id)
+    number, total = str(shown.get("increment_id") or memo), Decimal(str(shown.get("grand_total") or 0))
+    with unit_of_work() as session:
+        row = session.get_one(CreditMemo, task.memo_id, populate_existing=True)
+        meant, back, currency = row.amount, bool(row.return_to_stock), row.currency
+        order = session.get_one(Order, task.order_id)
+        order.magento_state, order.magento_status = facts.get("state"), facts.get("status")
+        if abs(total - meant) >= arithmetic.CENT:
+            state.warn(order, f"Credit memo {number} came to {total:.2f} {currency}, but TikTok refunded {meant:.2f}. Correct the difference in Magento.")
+    goods = "; its units are in stock again" if back else ""
+    return _settle(
+        task, MEMO_DONE, text=f"Credit memo {number} of {total:.2f} {currency} was written for Magento order {task.magento_number}{goods}.", magento=memo
+    )
+
+
+def _made_by_hand(task: _Task, planned: MemoPlan) -> str:
+    """A memo that the merchant made for the same units and amount and that belongs to no return yet; it is taken for this one, once."""
+    with unit_of_work() as session:
+        query = select(CreditMemo).where(
+            CreditMemo.order_id == task.order_id, CreditMemo.direction == FROM_MAGENTO, CreditMemo.return_pk.is_(None),
+            CreditMemo.state.in_((MEMO_IGNORED, MEMO_FAILED)),
+        )  # fmt: skip
+        for row in session.scalars(query.order_by(CreditMemo.id)):
+            if row.items == {item: count for item, count in planned.items.items() if count} and abs(row.amount - planned.total) < arithmetic.CENT:
+                row.return_pk = task.return_pk
+                return row.memo_id or ""
+    return ""
+
+
+def _instead(client: MagentoClient, task: _Task, planned: MemoPlan, facts: Mapping[str, Any]) -> str:
+    """What is done where Magento takes no such memo, when something is; raises ``Wait``, ``Ignored`` or ``DomainError`` otherwise."""
+    if planned.problem == arithmetic.NOT_INVOICED:
+        lines = [item for item in facts.get("items") or () if not item.get("parent_item_id")]
+        whole = all(planned.items.get(str(item.get("item_id")), 0) >= Decimal(str(item.get("qty_ordered") or 0)) for item in lines)
+        if whole and not any(Decimal(str(item.get("qty_shipped") or 0)) for item in lines) and client.cancel(task.magento_id):
+            return f"Magento order {task.magento_number} was cancelled instead of refunded: it was not invoiced, and nothing of it was shipped."
+        raise Wait(f"{planned.message} The credit memo is written once it is.")
+    if planned.problem in (arithmetic.UNITS_GONE, arithmetic.ENDED):
+        raise Ignored(f"{planned.message} Nothing is refunded twice.")
+    raise DomainError(planned.problem, planned.message, "Compare the refunds of the order in Magento and on TikTok, and correct the difference by hand.")

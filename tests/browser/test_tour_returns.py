@@ -1,0 +1,90 @@
+"""The returns desk, clicked through: a buyer asks with pictures, an operator looks, accepts, and finds the credit memo; with JavaScript and without (A213-A219)."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from bench.house import House
+from tests.browser.conftest import NewContext, sign_in
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with-javascript", "without-javascript"])
+def test_the_returns_tour_leads_from_the_buyers_pictures_to_the_credit_memo(shop: House, new_context: NewContext, javascript: bool) -> None:
+    return_id, order = _a_buyer_asks(shop)
+    page = sign_in(new_context(java_script_enabled=javascript).new_page(), shop)
+    _import(page)
+    _look(page, return_id, order, javascript)
+    _accept(page, return_id, order)
+    _credited(page, shop, return_id)
+
+
+def _a_buyer_asks(house: House) -> tuple[str, str]:
+    """For an order that Magento has shipped and that nobody has asked anything back of; (return id, order id)."""
+    asked = {each["order_id"] for each in house.get("tiktok", "returns")["returns"]}
+    shipped = [each["ext_order_id"] for each in house.get("magento", "orders") if each["ext_order_id"] not in asked]
+    for number in shipped:
+        order = house.get("tiktok", f"orders/{number}")["order"]
+        if order["status"] in ("AWAITING_COLLECTION", "IN_TRANSIT", "DELIVERED") and order.get("fulfillment_type") == "FULFILLMENT_BY_SELLER":
+            break
+    else:
+        raise AssertionError("the shop has no shipped order left")
+    if order["status"] == "AWAITING_COLLECTION":
+        house.post("tiktok", f"orders/{number}/collect", {})
+    if order["status"] != "DELIVERED":
+        house.post("tiktok", f"orders/{number}/deliver", {})
+    answer = house.post("tiktok", f"orders/{number}/return", {"type": "REFUND", "note": "The seam is open on one side.", "pictures": 2})
+    return answer["returns"][-1]["return_id"], number
+
+
+def _import(page: Page) -> None:
+    page.get_by_role("navigation", name="Main", exact=True).get_by_role("link", name="Return/Refund").click()
+    expect(page.get_by_role("heading", level=1, name="Return/Refund")).to_be_visible()
+    page.get_by_role("button", name="Import Returns").click()
+    expect(page.get_by_role("heading", level=1, name="Import returns")).to_be_visible()
+    expect(page.locator(".run-card")).to_contain_text("returns read")
+
+
+def _look(page: Page, return_id: str, order: str, javascript: bool) -> None:
+    page.get_by_role("navigation", name="Main", exact=True).get_by_role("link", name="Return/Refund").click()
+    row = page.get_by_role("row", name=re.compile(return_id))
+    expect(row).to_contain_text(order)
+    expect(row).to_contain_text("RETURN_OR_REFUND_REQUEST_PENDING")
+    expect(row.locator("time[data-countdown]")).to_contain_text(" left" if javascript else ":")
+    row.get_by_role("link", name=return_id).click()
+    expect(page.locator("blockquote")).to_have_text("The seam is open on one side.")
+    pictures = page.get_by_role("img", name=re.compile("of Buyer"))
+    expect(pictures).to_have_count(2)
+    for picture in pictures.all():
+        picture.scroll_into_view_if_needed()
+        deadline = time.monotonic() + 10
+        while not picture.evaluate("image => image.complete && image.naturalWidth"):
+            assert time.monotonic() < deadline, "the picture does not come"
+            page.wait_for_timeout(100)
+        assert picture.evaluate("image => image.naturalWidth") == 480
+
+
+def _accept(page: Page, return_id: str, order: str) -> None:
+    page.get_by_role("link", name="Accept refund").click()
+    expect(page.get_by_role("heading", level=1, name=f"Accept refund: return {return_id}")).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile(return_id))).to_contain_text("credit memo")
+    expect(page.get_by_role("row", name=re.compile(return_id))).to_contain_text(order)
+    page.get_by_role("button", name="Accept refund (1)").click()
+    expect(page.get_by_role("heading", level=1, name=re.compile("Answer returns"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile(return_id))).to_contain_text("Done")
+
+
+def _credited(page: Page, house: House, return_id: str) -> None:
+    """The worker writes the memo by itself; the page tells its number."""
+    page.goto(f"{house.url}/returns/?tab=all&q={return_id}")
+    page.get_by_role("row", name=re.compile(return_id)).get_by_role("link", name=return_id).click()
+    deadline = time.monotonic() + 20
+    while "Credit memo" not in page.locator("#magento").inner_text().split("\n", 1)[-1]:
+        assert time.monotonic() < deadline, page.locator("#magento").inner_text()
+        page.wait_for_timeout(500)
+        page.reload()
+    expect(page.locator("#magento tbody tr").first.locator("th")).to_have_text(re.compile(r"^\d+$"))
+    expect(page.locator(".order-lead")).to_contain_text("RETURN_OR_REFUND_REQUEST_SUCCESS")

@@ -1,0 +1,374 @@
+"""What the OMS says, by events, pull, upload and drop folder (A253-A255, A265, A266), against the practice servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from sqlalchemy import func, select, update
+
+from connector.clients.errors import Rejected
+from connector.core.clock import utcnow
+from connector.core.db import db, unit_of_work
+from connector.core.errors import DomainError
+from connector.models.aftersales import RecallTask
+from connector.models.oms import EVENT, FOLDER, IMPORT, OmsConnection, OmsUpdate
+from connector.models.order import Order, Shipment
+from connector.models.run import JobItem
+from connector.services import connections
+from connector.services.oms import batches, folder, pull, updates
+from tests.factories import shop
+from tests.factories.parcels import packages, place, take_in
+
+
+def shipped(order: Order | str, number: str, **more: Any) -> dict[str, Any]:
+    return {"type": "shipped", "order_id": order if isinstance(order, str) else order.number, "tracking_number": number, "carrier": "Evri", **more}
+
+
+def connect(account: Any, **facts: Any) -> None:
+    with unit_of_work() as session:
+        session.add(OmsConnection(account_id=account.id, secret="secret", feed_formats=["jsonl"], **facts))
+
+
+def work(account: Any) -> Any:
+    """Carry out what waits, as the worker does."""
+    return shop.perform("oms.apply", account.id)
+
+
+def states(account: Any) -> dict[str, tuple[str, str]]:
+    """event id -> (state, code) of everything that was said."""
+    db.session.expire_all()
+    rows = db.session.scalars(select(OmsUpdate).where(OmsUpdate.account_id == account.id)).all()
+    db.session.commit()
+    return {row.event_id: (row.state, row.code or "") for row in rows}
+
+
+def said(account: Any, event_id: str) -> OmsUpdate:
+    db.session.expire_all()
+    row = db.session.scalars(select(OmsUpdate).where(OmsUpdate.account_id == account.id, OmsUpdate.event_id == event_id)).one()
+    db.session.commit()
+    return row
+
+
+def test_the_same_updates_by_all_four_ways_three_times_and_shuffled_have_one_effect(account, market, app, tmp_path):
+    """A253-A255, A265: a parcel, a parcel with some of the units, a cancellation; every way ends in the functions of the buttons."""
+    whole, part, gone = place(market, account), place(market, account, ("TEE-BLA-S", 2), ("MUG-01", 1)), place(market, account)
+    numbers = whole.number, part.number, gone.number
+    connect(account, drop_folder=True)
+    entries = [
+        {"id": "e1", **shipped(whole, "EV0001")},
+        {"id": "e2", **shipped(part, "EV0002", items=[{"sku": "TEE-BLA-S", "quantity": 2}])},
+        {"id": "e3", **shipped(part, "EV0003", items=[{"sku": "MUG-01", "quantity": 1}])},
+        {"id": "e4", "type": "cancelled", "order_id": gone.number, "reason": "Out of stock in the warehouse"},
+    ]
+    account_id = account.id
+    first = updates.receive(account_id, EVENT, entries)
+    assert (first.accepted, first.repeated, first.bad) == (4, 0, [])
+    run = work(account)
+    assert (run.state, run.done, run.failed) == ("succeeded", 4, 0), run.message
+    one, two, three = (packages(market, number) for number in numbers)
+    assert [package["tracking_number"] for package in one] == ["EV0001"]
+    assert sorted((package["tracking_number"], len(package["order_line_item_ids"])) for package in two) == [("EV0002", 2), ("EV0003", 1)]
+    assert three == []
+    assert market.order(numbers[2])["status"] == "CANCELLED"
+
+    def effects() -> tuple[Any, ...]:
+        cancels = [name for name in market.get("calls") if "cancel" in str(name)]
+        db.session.expire_all()
+        parcels = db.session.scalar(select(func.count()).select_from(Shipment))
+        db.session.commit()
+        return [packages(market, number) for number in numbers], market.order(numbers[2])["status"], parcels, cancels
+
+    before = effects()
+    wave = entries * 3
+    random.Random(4).shuffle(wave)
+    again = updates.receive(account_id, EVENT, wave)
+    assert (again.accepted, again.repeated) == (0, 12)
+    # the same content under no id, by upload and drop folder: new updates that say what is so already
+    rows = "\n".join(
+        [
+            "order_id;action;tracking_number;carrier;sku;quantity;reason",
+            f"{numbers[0]};shipped;EV0001;Evri;;;",
+            f"{numbers[1]};shipped;EV0002;Evri;TEE-BLA-S;1;",
+            f"{numbers[1]};shipped;EV0002;Evri;TEE-BLA-S;1;",
+            f"{numbers[1]};shipped;EV0003;Evri;MUG-01;1;",
+            f"{numbers[2]};cancelled;;;;;out of stock",
+        ]
+    )
+    taken = batches.take(account_id, b"\xef\xbb\xbf" + rows.encode(), file_name="export.csv", source=IMPORT, actor="tests")
+    assert not taken.repeated
+    assert batches.take(account_id, b"\xef\xbb\xbf" + rows.encode(), source=IMPORT, actor="tests").batch.id == taken.batch.id
+    inbox = folder.place(account_id) / "in"
+    inbox.mkdir(parents=True)
+    (inbox / "updates.json").write_text(json.dumps({"events": [{key: value for key, value in entry.items() if key != "id"} for entry in wave]}))
+    assert folder.look(account_id, stable_seconds=0) == ["updates.json"]
+    run = work(account)
+    assert (run.state, run.failed) == ("succeeded", 0), run.message
+    assert effects() == before
+    lines = {row.line: (row.state, row.message) for row in batches.lines(taken.batch.id)}
+    assert [lines[line][0] for line in range(2, 7)] == ["ignored"] * 5
+    assert "line 3" in lines[4][1]
+    assert {state for state, _ in states(account).values()} == {"done", "ignored"}
+
+
+def test_updates_of_one_order_keep_their_order_and_a_cancel_after_a_ship_is_refused(account, market):
+    late, soon = place(market, account), place(market, account)
+    late_number, soon_number = late.number, soon.number
+    at = utcnow()
+    updates.receive(
+        account.id,
+        EVENT,
+        [
+            {"id": "cancel", "type": "cancelled", "order_id": late.number, "reason": "pricing_error", "occurred_at": (at + timedelta(minutes=5)).isoformat()},
+            {"id": "ship", **shipped(late, "EV0001"), "occurred_at": at.isoformat()},
+            {"id": "cancel first", "type": "cancelled", "order_id": soon.number, "reason": "pricing_error"},
+            {"id": "ship later", **shipped(soon, "EV0002")},
+        ],
+    )
+    run = work(account)
+    assert states(account) == {
+        "ship": ("done", ""), "cancel": ("failed", "oms.cancel_after_ship"), "cancel first": ("done", ""), "ship later": ("failed", "oms.ship_after_cancel"),
+    }  # fmt: skip
+    assert (run.state, run.done, run.failed) == ("partial", 2, 2)
+    assert len(packages(market, late_number)) == 1
+    assert packages(market, soon_number) == []
+    refused = said(account, "cancel")
+    assert "has left with parcel EV0001" in refused.message
+    assert refused.remedy
+    item = db.session.scalars(select(JobItem).where(JobItem.run_id == run.id, JobItem.code == "oms.ship_after_cancel")).one()
+    assert "is CANCELLED on TikTok" in item.message
+
+
+def test_an_update_for_an_unknown_order_waits_for_it_a_day_and_a_failed_one_can_be_retried(account, market):
+    placed = market.post("orders", shop="GB", lines=[{"sku": "MUG-01", "quantity": 1}])
+    market.post(f"orders/{placed['id']}/release")
+    updates.receive(account.id, EVENT, [{"id": "early", **shipped(placed["id"], "EV0001")}, {"id": "never", **shipped("576460000000000000", "EV0002")}])
+    run = work(account)
+    assert run.state == "succeeded"
+    assert states(account) == {"early": ("received", "oms.order_unknown"), "never": ("received", "oms.order_unknown")}
+    assert said(account, "early").retry_at > utcnow()
+    assert not work(account).total  # it waits
+    take_in(account, placed["id"])
+    with unit_of_work() as session:
+        session.execute(update(OmsUpdate).values(retry_at=None))
+        session.execute(update(OmsUpdate).where(OmsUpdate.event_id == "never").values(received_at=utcnow() - timedelta(hours=25)))
+    work(account)
+    assert states(account) == {"early": ("done", ""), "never": ("failed", "oms.order_unknown")}
+    never = said(account, "never")
+    assert "did not come within a day" in never.message
+    assert "Retry" in never.remedy
+    submitted = updates.retry([never.id], actor="operator@example.test")
+    assert submitted is not None
+    assert states(account)["never"] == ("received", "")
+    assert shop.carry_out(submitted.run_id).failed == 1
+    assert updates.retry([said(account, "early").id], actor="operator@example.test") is None
+
+
+def test_what_cannot_be_carried_out_says_why_and_a_hold_only_delays_it(account, market):
+    held, wrong = place(market, account, release=False), place(market, account)
+    held_number = held.number
+    updates.receive(
+        account.id,
+        EVENT,
+        [
+            {"id": "held", **shipped(held, "EV0001")},
+            {"id": "sku", **shipped(wrong, "EV0002", items=[{"sku": "NO-SUCH", "quantity": 1}])},
+            {"id": "nobody asked", "type": "cancellation_answered", "order_id": wrong.number, "accept": True},
+            {"id": "no return", "type": "goods_received", "order_id": wrong.number},
+            {"id": "delivered", "type": "delivered", "order_id": wrong.number},
+        ],
+    )
+    work(account)
+    assert states(account) == {
+        "held": ("received", "ship.not_on_hold"), "sku": ("failed", "oms.sku_unknown"), "nobody asked": ("failed", "oms.no_request"),
+        "no return": ("failed", "oms.no_goods_expected"), "delivered": ("ignored", ""),
+    }  # fmt: skip
+    assert "MUG-01" in said(account, "sku").message
+    market.post(f"orders/{held_number}/release")
+    with unit_of_work() as session:
+        session.execute(update(OmsUpdate).where(OmsUpdate.event_id == "held").values(retry_at=None))
+        session.execute(update(Shipment).values(retry_at=None))
+    work(account)
+    assert states(account)["held"] == ("done", "")
+    assert len(packages(market, held_number)) == 1
+
+
+def test_the_oms_answers_the_buyers_wish_to_cancel(account, market):
+    yes, no = place(market, account), place(market, account)
+    yes_number, no_number = yes.number, no.number
+    for order in (yes, no):
+        market.post(f"orders/{order.number}/cancel", by="BUYER")
+    updates.receive(
+        account.id,
+        EVENT,
+        [
+            {"id": "yes", "type": "cancellation_answered", "order_id": yes.number, "accept": True},
+            {"id": "no", "type": "cancellation_answered", "order_id": no.number, "accept": False, "reason": "no such reason"},
+            {"id": "again", "type": "cancellation_answered", "order_id": yes.number, "accept": True},
+        ],
+    )
+    work(account)
+    assert states(account)["yes"] == ("done", "")
+    assert states(account)["again"] == ("ignored", "")
+    assert states(account)["no"] == ("failed", "cancellation.reason")
+    assert market.order(yes_number)["status"] == "CANCELLED"
+    assert market.order(no_number)["status"] == "AWAITING_SHIPMENT"
+
+
+def test_every_line_of_a_file_says_what_became_of_it_and_a_bad_file_is_refused_whole(account, market):
+    """A255."""
+    order = place(market, account)
+    text = "\n".join(
+        [
+            "event_id,order_id,action,tracking_number,carrier,sku,quantity,reason",
+            f"a,{order.number},shipped,EV0001,Evri,,,",
+            ",5.76E+17,shipped,EV0001,Evri,,,",
+            f",{order.number},teleported,,,,,",
+            f",{order.number},shipped,!,Evri,,,",
+            f",{order.number},shipped,EV0002,Evri,MUG-01,many,",
+            f",{order.number},cancelled,,,,,bad mood",
+            f",{order.number},cancellation_answered,,,,,",
+            f"a,{order.number},shipped,EV0009,Evri,,,",
+            ",,delivered,,,,,",
+        ]
+    )
+    taken = batches.take(account.id, text.encode(), file_name="../../etc/passwd", source=IMPORT, actor="tests")
+    work(account)
+    lines = {row.line: row for row in batches.lines(taken.batch.id)}
+    assert taken.batch.rows == len(lines) == 9
+    assert [lines[line].state for line in range(2, 11)] == ["done", *["failed"] * 6, "ignored", "failed"]
+    assert [lines[line].data["field"] for line in (3, 4, 5, 6, 7, 8, 10)] == [
+        "order_id",
+        "action",
+        "tracking_number",
+        "quantity",
+        "reason",
+        "accept",
+        "order_id",
+    ]
+    assert all(lines[line].message and lines[line].remedy for line in (3, 4, 5, 6, 7, 8, 10))
+    assert batches.counts(taken.batch.id) == {"done": 1, "failed": 7, "ignored": 1}
+    assert updates.retry([lines[3].id], actor="tests") is None  # there is nothing in it to carry out
+    for data, words in (
+        (b"", "empty"),
+        (b"name,price\n1,2\n", "no column"),
+        (b"PK\x03\x04", "Excel workbook"),
+        (b"[1", "no JSON"),
+        (b'{"a":1}', "no list"),
+        (b"[]", "no update"),
+    ):
+        with pytest.raises(DomainError, match=words):
+            batches.take(account.id, data, source=IMPORT, actor="tests")
+    assert db.session.scalar(select(func.count()).select_from(OmsUpdate)) == 9
+
+
+@pytest.mark.sqlite_only
+def test_the_drop_folder_takes_whole_files_and_nothing_from_elsewhere(account, market, tmp_path):
+    order = place(market, account)
+    connect(account, drop_folder=True)
+    home = folder.place(account.id)
+    inbox = home / "in"
+    inbox.mkdir(parents=True)
+    good = f"order_id,action,tracking_number,carrier\n{order.number},shipped,EV0001,Evri\n"
+    outside = tmp_path / "secret.csv"
+    outside.write_text(good)
+    (inbox / "link.csv").symlink_to(outside)
+    (inbox / "half.csv.part").write_text(good)
+    (inbox / ".hidden.csv").write_text(good)
+    (inbox / "a folder.csv").mkdir()
+    (inbox / "good.csv").write_text(good)
+    assert folder.look(account.id) == []  # it may still be written
+    assert folder.look(account.id, stable_seconds=0) == ["good.csv"]
+    (inbox / "good.csv").write_text(good)  # delivered again under the same name
+    (inbox / "broken.csv").write_text("name\nmug\n")
+    (inbox / "picture.png").write_bytes(b"\x89PNG")
+    assert sorted(folder.look(account.id, stable_seconds=0)) == ["broken.csv", "good.csv", "picture.png"]
+    assert sorted(os.listdir(home / "done")) == ["good-2.csv", "good-2.csv.result.json", "good.csv", "good.csv.result.json"]
+    assert sorted(os.listdir(home / "failed")) == ["broken.csv", "broken.csv.result.json", "picture.png", "picture.png.result.json"]
+    assert sorted(os.listdir(inbox)) == [".hidden.csv", "a folder.csv", "half.csv.part", "link.csv"]
+    result = json.loads((home / "done" / "good.csv.result.json").read_text())
+    assert (result["rows"], result["rejected"], result["same_file_as_before"]) == (1, [], False)
+    assert json.loads((home / "done" / "good-2.csv.result.json").read_text())["same_file_as_before"] is True
+    assert "no column" in json.loads((home / "failed" / "broken.csv.result.json").read_text())["rejected"][0]["message"]
+    assert said(account, next(iter(states(account)))).source == FOLDER
+
+
+class _Statuses(BaseHTTPRequestHandler):
+    """An OMS that is asked: three pages of events, and whatever else ``server.mood`` says."""
+
+    def do_GET(self) -> None:
+        query = {key: values[0] for key, values in parse_qs(urlsplit(self.path).query, keep_blank_values=True).items()}
+        self.server.asked.append((query["cursor"], self.headers["Authorization"]))
+        at = int(query["cursor"] or 0)
+        events = self.server.events[at : at + 2]
+        body = {"events": events, "next_cursor": str(at + len(events)), "more": at + 2 < len(self.server.events)}
+        status = 401 if self.server.mood == "token" else 200
+        data = b"<html>" if self.server.mood == "html" else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_statuses_are_pulled_page_by_page_and_the_cursor_follows_what_is_stored(account, market, monkeypatch):
+    """A254."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Statuses)
+    server.asked, server.mood = [], ""
+    server.events = [{"id": f"p{number}", **shipped("576460000000000001", f"EV000{number}")} for number in range(5)]
+    server.events[3] = {"id": "bad", "type": "shipped"}
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        host = f"127.0.0.1:{server.server_port}"
+        allows = connections.Connections.allows
+        monkeypatch.setattr(connections.Connections, "allows", lambda self, environment, name: name == host or allows(self, environment, name))
+        connect(account, pull_url=f"http://{host}/statuses?shop=1", pull_token="pull-token")
+        account_id = account.id
+        found = pull.pull(account_id)
+        assert (found.accepted, found.repeated, len(found.bad)) == (4, 0, 1)
+        assert server.asked == [("", "Bearer pull-token"), ("2", "Bearer pull-token"), ("4", "Bearer pull-token")]
+        assert pull.pull(account_id).accepted == 0
+        server.mood = "token"
+        with pytest.raises(Rejected, match="pull token"):
+            pull.pull(account_id)
+        server.mood = "html"
+        assert shop.perform("oms.pull", account_id).state == "failed"
+        server.mood = ""
+        with unit_of_work() as session:
+            session.execute(update(OmsConnection).values(pull_cursor=""))  # an OMS that was restored tells everything again
+        found = pull.pull(account_id)
+        assert (found.accepted, found.repeated, len(found.bad)) == (0, 4, 1)
+        assert len(states(account)) == 5
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_goods_that_came_back_of_a_recalled_parcel_are_taken_in_once(account, market):
+    """A264: TikTok cancelled after the parcel had left."""
+    order = place(market, account, ("MUG-01", 2))
+    number = order.number
+    updates.receive(account.id, EVENT, [{"id": "ship", **shipped(order, "EV0001")}])
+    work(account)
+    market.post(f"orders/{number}/cancel", by="SYSTEM")
+    take_in(account, number)
+    back = {"type": "goods_received", "order_id": number, "items": [{"sku": "MUG-01", "quantity": 1}]}
+    updates.receive(
+        account.id,
+        EVENT,
+        [{"id": "back", **back}, {"id": "back again", **back}, {"id": "too late", "type": "cancelled", "order_id": number, "reason": "out_of_stock"}],
+    )
+    work(account)
+    assert states(account) == {"ship": ("done", ""), "back": ("done", ""), "back again": ("ignored", ""), "too late": ("ignored", "")}
+    task = db.session.scalars(select(RecallTask)).one()
+    assert (task.state, task.received, task.closed_by) == ("received", {"MUG-01": 1}, "OMS")
+    assert task.restocked_at is not None

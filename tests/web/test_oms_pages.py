@@ -1,0 +1,182 @@
+"""The OMS pages (A251-A255): connecting, the secret that is shown once, feeds made, announced and downloaded, files of updates with their results."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+from werkzeug.serving import make_server
+
+from connector.config import Config
+from connector.core.clock import utcnow
+from connector.core.db import db, unit_of_work
+from connector.models.account import SANDBOX, Account
+from connector.models.oms import OmsBatch, OmsConnection, OmsUpdate, OrderFeed
+from connector.models.trace import Event
+from connector.practice.serve import PracticeServer
+from tests.services.test_oms_feed import place
+from tests.web.walking import csrf_of
+
+
+@pytest.fixture(scope="module")
+def practice_oms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeServer]:
+    with PracticeServer("oms", tmp_path_factory.mktemp("practice-oms")) as server:
+        yield server
+
+
+@pytest.fixture
+def config(config: Config, practice_oms: PracticeServer) -> Config:
+    for path, wish in (("reset", {}), ("settings", {"collect": False})):
+        requests.post(f"{practice_oms.url}/practice/{path}", json=wish, timeout=10).raise_for_status()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    return replace(config, practice_oms_url=practice_oms.url, public_url=f"http://127.0.0.1:{port}")
+
+
+@pytest.fixture
+def shop(app: Flask) -> int:
+    with unit_of_work() as session:
+        account = Account(title="GB shop", country="GB", environment=SANDBOX)
+        session.add(account)
+        session.flush()
+        return account.id
+
+
+def test_an_administrator_connects_an_oms_tests_it_and_gives_it_a_feed_that_an_operator_downloads(
+    shop: int, admin_client: FlaskClient, operator_client: FlaskClient, viewer_client: FlaskClient, practice_oms: PracticeServer, work_off: Callable[..., int]
+) -> None:
+    assert "Connect an OMS" in admin_client.get("/oms/").text, "an empty page says what to do"
+    assert "Not connected" in admin_client.get("/oms/connections/").text
+    csrf = csrf_of(admin_client)
+    page = f"/oms/connections/{shop}"
+    form = {"csrf_token": csrf, "active": "y", "feed_formats": ["jsonl", "csv"], "feed_minutes": "10", "pull_minutes": "5"}
+    wrong = admin_client.post(page, data={**form, "notify_url": "https://oms.example.com/", "feed_minutes": "soon"})
+    assert wrong.status_code == 422
+    assert "https://oms.example.com/" in wrong.text, "what was typed is still there"
+    wrong = admin_client.post(page, data={**form, "notify_url": "https://oms.example.com/"})
+    assert "a Sandbox account may not call" in wrong.text
+    assert operator_client.post(page, data={**form, "csrf_token": csrf_of(operator_client)}).status_code == 403
+
+    made = admin_client.post(page, data={**form, "notify_url": f"{practice_oms.url}/feed-ready"})
+    row = db.session.scalars(select(OmsConnection)).one()
+    db.session.commit()
+    assert made.status_code == 200
+    assert made.text.count(row.secret) == 2, "shown once, with a button that copies it"
+    assert row.secret not in admin_client.get(page).text
+    assert made.headers["Cache-Control"] == "no-store"
+    second = admin_client.post(f"{page}/secret", data={"csrf_token": csrf})
+    secret = db.session.scalars(select(OmsConnection.secret)).one()
+    db.session.commit()
+    assert secret != row.secret or secret in second.text
+    told = admin_client.post(f"{page}/test", data={"csrf_token": csrf}, follow_redirects=True)
+    assert "The test call failed. The OMS answered HTTP 401" in told.text, "the OMS does not know the secret yet"
+    requests.post(f"{practice_oms.url}/practice/settings", json={"secret": secret}, timeout=10).raise_for_status()
+    told = admin_client.post(f"{page}/test", data={"csrf_token": csrf}, follow_redirects=True)
+    assert "The OMS took the test call: HTTP 200" in told.text
+
+    place(shop, 5)
+    csrf = csrf_of(operator_client)
+    started = operator_client.post("/oms/make", data={"csrf_token": csrf, "account": str(shop)})
+    assert "/queue/runs/" in started.headers["Location"]
+    work_off(2)
+    feeds = db.session.scalars(select(OrderFeed).order_by(OrderFeed.id)).all()
+    assert [(each.format, each.notify_state) for each in feeds] == [("jsonl", "announced"), ("csv", "announced")]
+    heard = requests.get(f"{practice_oms.url}/practice/feeds", timeout=10).json()["feeds"]
+    assert [(each["sha256"], each["rows"]) for each in heard] == [(each.sha256, each.rows) for each in feeds]
+    listed = operator_client.get("/oms/").text
+    assert "Announced" in listed
+    assert "not yet" in listed
+    for each in feeds:
+        file = operator_client.get(f"/oms/feeds/{each.id}/file")
+        assert hashlib.sha256(file.data).hexdigest() == each.sha256
+        assert (file.content_length, file.headers["ETag"]) == (each.size, f'"{each.sha256}"')
+        assert viewer_client.get(f"/oms/feeds/{each.id}/file").status_code == 403, "it holds buyers' addresses"
+    assert "Download" not in viewer_client.get("/oms/").text
+    assert "not yet" not in operator_client.get("/oms/").text, "a download is noted"
+    asked = operator_client.post("/oms/bulk", data={"csrf_token": csrf, "row_action": f"announce:{feeds[0].id}"})
+    assert "Announce again" in asked.text
+    assert "feed-ready" in db.session.scalars(select(Event.message).where(Event.kind == "oms.tested")).first()
+    assert operator_client.get("/oms/feeds/999/file").status_code == 404
+
+
+def test_the_practice_oms_is_connected_by_one_click_and_collects_what_it_is_told_of_byte_for_byte(
+    app: Flask, shop: int, admin_client: FlaskClient, practice_oms: PracticeServer, work_off: Callable[..., int]
+) -> None:
+    """A251, A252: the call is signed, the file is collected with the token over real HTTP, its digest is right, its orders arrive; a pull is answered."""
+    server = make_server("127.0.0.1", int(app.config["CONNECTOR"].public_url.rsplit(":", 1)[1]), app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        page = f"/oms/connections/{shop}"
+        csrf = csrf_of(admin_client)
+        assert "The practice OMS is connected" in admin_client.post(f"{page}/practice", data={"csrf_token": csrf}, follow_redirects=True).text
+        requests.post(f"{practice_oms.url}/practice/settings", json={"collect": True}, timeout=10).raise_for_status()
+        place(shop, 1200)
+        admin_client.post("/oms/make", data={"csrf_token": csrf, "account": str(shop)})
+        work_off(2)
+        collected: list[dict[str, object]] = []
+        for _ in range(100):
+            collected = requests.get(f"{practice_oms.url}/practice/feeds", timeout=10).json()["feeds"][-2:]
+            if [each["state"] for each in collected] == ["verified", "verified"]:
+                break
+            time.sleep(0.1)
+        assert [(each["state"], each.get("orders")) for each in collected] == [("verified", 1200)] * 2, collected
+        assert requests.get(f"{practice_oms.url}/practice/orders?limit=1", timeout=10).json()["total"] >= 1200
+        assert admin_client.get("/oms/").text.count("not yet") == 0, "both are collected"
+        admin_client.post(page, data={"csrf_token": csrf, "active": "", "feed_minutes": "5", "pull_minutes": "5"})
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_file_of_updates_is_uploaded_read_line_by_line_and_its_results_come_back_as_csv(
+    shop: int, operator_client: FlaskClient, work_off: Callable[..., int], tmp_path: Path
+) -> None:
+    csrf = csrf_of(operator_client)
+    assert "No batch yet" in operator_client.get("/oms/batches").text
+    empty = operator_client.post("/oms/batches/upload", data={"csrf_token": csrf, "account": str(shop)})
+    assert empty.status_code == 422
+    assert "No file was chosen" in empty.text
+    content = b"order_id,action,tracking_number,carrier\n576460000000000001,shipped,AB1,Royal Mail\n576460000000000002,=burnt,,\n"
+    sent = operator_client.post(
+        "/oms/batches/upload",
+        data={"csrf_token": csrf, "account": str(shop), "file": (io.BytesIO(content), "monday.csv")},
+        content_type="multipart/form-data",
+    )
+    batch = db.session.scalars(select(OmsBatch)).one()
+    assert sent.headers["Location"].endswith(f"/oms/batches/{batch.id}")
+    work_off(2)
+    page = operator_client.get(f"/oms/batches/{batch.id}").text
+    assert "monday.csv" in page
+    assert "burnt" in page
+    results = operator_client.get(f"/oms/batches/{batch.id}/results.csv").text.splitlines()
+    assert results[0].endswith("line,event_id,order_id,action,state,message,remedy")
+    assert [line.split(",")[0] for line in results[1:]] == ["2", "3"]
+    again = operator_client.post(
+        "/oms/batches/upload",
+        data={"csrf_token": csrf, "account": str(shop), "file": (io.BytesIO(content), "again.csv")},
+        content_type="multipart/form-data",
+        follow_redirects=True,
+    )
+    assert "sent before" in again.text
+    with unit_of_work() as session:
+        session.execute(update(OmsUpdate).where(OmsUpdate.line == 2).values(state="failed", code="order.unknown", retry_at=utcnow() + timedelta(hours=1)))
+    listed = operator_client.get("/oms/updates").text
+    assert re.search(r"Retry 1\s+failed", listed)
+    told = operator_client.post("/oms/updates/retry", data={"csrf_token": csrf, "batch": str(batch.id)}, follow_redirects=True)
+    assert "1 update will be carried out again" in told.text
+    assert db.session.scalar(select(OmsUpdate.state).where(OmsUpdate.line == 2)) == "received"
