@@ -139,6 +139,10 @@ _REMEDIES = {
     "string_type": "Send it as text.",
     "bool_type": "Send true or false.",
 }
+_SAID = {
+    "missing": "It is missing", "string_too_short": "It is empty", "string_type": "It is no text", "bool_type": "It is neither true nor false",
+    "int_type": "It is no whole number", "int_parsing": "It is no whole number",
+}  # fmt: skip
 
 
 class BadEntry(ValueError):
@@ -171,8 +175,8 @@ def explain(error: ValidationError) -> BadEntry:
     text = str(first["msg"])
     if kind.startswith("union_tag"):
         text = "The type of the update is missing" if kind.endswith("found") else "It is no type of update"
-    elif kind == "missing":
-        text = "It is missing"
+    else:
+        text = _SAID.get(kind, text)
     return BadEntry(field, f"{field or 'The entry'}: {text}.".replace("..", "."), _REMEDIES.get(kind, "Correct it and send the entry again."))
 
 

@@ -42,6 +42,7 @@ class Return(Base):
         Index("ix_return_request_due", "respond_by_at", "id"),
         Index("ix_return_request_updated", "remote_updated_at", "id"),
         Index("ix_return_request_status", "remote_status", "respond_by_at", "id"),
+        Index("ix_return_request_phase", "phase", "respond_by_at", "id"),
         Index("ix_return_request_account_updated", "account_id", "remote_updated_at", "id"),
         Index("ix_return_request_awaits", "respond_by_at", "id", sqlite_where=text("needs_answer IS 1"), postgresql_where=text("needs_answer IS true")),
         Index("ix_return_request_dirty", "dirty_at", sqlite_where=text("dirty_at IS NOT NULL"), postgresql_where=text("dirty_at IS NOT NULL")),

@@ -51,7 +51,10 @@ def create(
     unknown = [each for each in scopes if each not in SCOPES]
     if unknown or not scopes:
         raise DomainError(
-            "token.scopes", f"{unknown[0]} is not a scope." if unknown else "The token may do nothing.", f"Choose what the token may do: {', '.join(SCOPES)}.", field="scopes"
+            "token.scopes",
+            f"{unknown[0]} is not a scope." if unknown else "The token may do nothing.",
+            f"Choose what the token may do: {', '.join(SCOPES)}.",
+            field="scopes",
         )
     account = None if account_id is None else db.session.get(Account, account_id)
     if account_id is not None and account is None:

@@ -168,7 +168,16 @@ def test_housekeeping_removes_what_is_old_and_keeps_what_is_needed(app: Flask) -
                 session.flush()
                 session.add(JobItem(run_id=run.id, ref="1"))
     counts = housekeeping.clean_up()
-    gone = {"API calls": 1, "finished runs": 1, "webhook deliveries": 1, "mails": 0, "consent states": 0, "signs of life": 0, "stock ledger entries": 0}
+    gone = {
+        "API calls": 1,
+        "finished runs": 1,
+        "webhook deliveries": 1,
+        "mails": 0,
+        "consent states": 0,
+        "signs of life": 0,
+        "stock ledger entries": 0,
+        "order feeds": 0,
+    }
     assert counts == gone
     left = db.session.execute(select(JobRun.state, func.count()).group_by(JobRun.state)).all()
     assert dict(tuple(row) for row in left) == {"succeeded": 1, "failed": 2}

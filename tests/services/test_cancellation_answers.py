@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from datetime import timedelta
@@ -15,6 +16,7 @@ from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.models.aftersales import RecallTask
 from connector.models.order import Cancellation, Order, Reservation, Shipment
+from connector.models.run import JobRun
 from connector.models.trace import Decision, Event
 from connector.services import cancellations
 from connector.services.orders import push
@@ -286,3 +288,35 @@ def test_a_part_of_an_order_is_cancelled_and_the_rest_is_shipped(account, market
     assert (row.remote_status, row.cancel_requested) == ("AWAITING_SHIPMENT", False)
     assert "Some lines were cancelled" in row.warning
     assert push.push(parcel(order, "RM000000001GB", quantities={"TEE-BLA-S": 1})).state == "delivered"
+
+
+def test_scripts_answer_with_the_same_functions_and_unknown_requests_are_named(app, account, market):
+    order = place(market, account)
+    request = asked(market, account, order)
+    runner = app.test_cli_runner()
+    unknown = runner.invoke(args=["connector", "cancellations", "accept", "4035999"])
+    assert unknown.exit_code == 1
+    assert "4035999" in unknown.output
+    shown = request_of(order)
+    db.session.commit()
+    worker = threading.Thread(target=_carry_out_when_submitted, args=(app,))
+    worker.start()
+    answer = runner.invoke(args=["connector", "cancellations", "accept", shown.cancel_id, "--json"])
+    worker.join()
+    assert answer.exit_code == 0, answer.output
+    assert json.loads(answer.output.splitlines()[-1])["runs"][0]["done"] == 1
+    assert market.order(order.number)["status"] == "CANCELLED"
+    assert db.session.get_one(Cancellation, request).answered_by == "command line"
+
+
+def _carry_out_when_submitted(app) -> None:
+    with app.app_context():
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            found = db.session.scalar(select(JobRun.id).where(JobRun.kind == "cancellations.answer"))
+            db.session.commit()
+            if found is not None:
+                shop.carry_out(found)
+                break
+            time.sleep(0.1)
+        db.session.remove()

@@ -96,7 +96,7 @@ def test_a_stranger_is_led_to_the_sign_in_page_from_every_address(app: Flask, cl
 
 def test_every_write_refuses_a_get_and_a_missing_csrf_token(app: Flask, admin_client: FlaskClient) -> None:
     exempt = {"webhooks.tiktok", "api.events"}  # signed instead
-    for rule, path, view in _rules(app):
+    for rule, path, _ in _rules(app):
         if "POST" not in (rule.methods or ()) or rule.endpoint in exempt:
             continue
         answer = admin_client.post(path)

@@ -37,7 +37,15 @@ OWN = {
     "grids.choose_columns", "grids.save_view", "grids.delete_view",
 }  # fmt: skip
 #: Where a view belongs to another area than its blueprint says.
-AREAS = {"audit": {"audit"}, "auth": {"users"}, "deadlines": {"orders"}, "home": {"home", "orders"}, "live": {"home"}, "oms": {"oms", "accounts"}, "setup": {"accounts", "policies"}}
+AREAS = {
+    "audit": {"audit"},
+    "auth": {"users"},
+    "deadlines": {"orders"},
+    "home": {"home", "orders"},
+    "live": {"home"},
+    "oms": {"oms", "accounts"},
+    "setup": {"accounts", "policies"},
+}
 EVIL = ("https://evil.example/", "//evil.example/", "/\\evil.example/", "\\\\evil.example", "/\t/evil.example", "javascript:alert(1)", "https:evil.example")
 
 

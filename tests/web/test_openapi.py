@@ -31,7 +31,7 @@ from tests.web.desk import Desk
 
 SECRET = "the-secret-of-the-connection"
 #: Requests made up for each operation, once of those that fit its description and once of those that do not.
-EXAMPLES = 15
+EXAMPLES = 10
 OPERATIONS = ("feeds", "feed_file", "order", "events", "batch", "batch_result")
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 

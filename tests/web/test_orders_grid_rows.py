@@ -94,7 +94,9 @@ def test_a238_orders_are_fetched_on_demand_and_wait_for_the_button(connected_acc
 
 def test_a238_a_reversed_date_range_comes_back_filled_in_with_the_reason(connected_account: Account, admin_client: FlaskClient) -> None:
     token = _grid(admin_client, "/orders/import").select_one("form input[name=csrf_token]")["value"]
-    answer = admin_client.post("/orders/import", data={"csrf_token": token, "account": connected_account.id, "status": "", "start": "2026-11-20", "end": "2026-11-01"})
+    answer = admin_client.post(
+        "/orders/import", data={"csrf_token": token, "account": connected_account.id, "status": "", "start": "2026-11-20", "end": "2026-11-01"}
+    )
     assert answer.status_code == 422
     page = BeautifulSoup(answer.text, "html.parser")
     assert page.select_one("input[name=start]")["value"] == "2026-11-20"

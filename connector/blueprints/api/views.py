@@ -10,7 +10,6 @@ from flask import Blueprint, Response, current_app, render_template, request, st
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import select
 
-from connector import __version__
 from connector.blueprints.api import models
 from connector.blueprints.api.openapi import BATCH_BODY, FILE, describe, operation
 from connector.core.db import db, end_reading
@@ -194,7 +193,7 @@ def docs() -> str:
 
 def _description() -> dict[str, Any]:
     if "connector.openapi" not in current_app.extensions:
-        current_app.extensions["connector.openapi"] = describe(current_app, __version__)
+        current_app.extensions["connector.openapi"] = describe(current_app, current_app.config["VERSION"])
     found: dict[str, Any] = current_app.extensions["connector.openapi"]
     return found
 

@@ -225,6 +225,7 @@ def upgrade():
         batch_op.create_index('ix_return_request_due', ['respond_by_at', 'id'], unique=False)
         batch_op.create_index('ix_return_request_number', ['return_id'], unique=False)
         batch_op.create_index('ix_return_request_order', ['order_id'], unique=False)
+        batch_op.create_index('ix_return_request_phase', ['phase', 'respond_by_at', 'id'], unique=False)
         batch_op.create_index('ix_return_request_status', ['remote_status', 'respond_by_at', 'id'], unique=False)
         batch_op.create_index('ix_return_request_updated', ['remote_updated_at', 'id'], unique=False)
 
@@ -318,6 +319,7 @@ def downgrade():
     op.drop_table('credit_memo')
     with op.batch_alter_table('return_request', schema=None) as batch_op:
         batch_op.drop_index('ix_return_request_updated')
+        batch_op.drop_index('ix_return_request_phase')
         batch_op.drop_index('ix_return_request_status')
         batch_op.drop_index('ix_return_request_order')
         batch_op.drop_index('ix_return_request_number')

@@ -91,7 +91,7 @@ def _warned(source: Source, level: str) -> ColumnElement[bool]:
 
 def _known(kind: str, account_id: int) -> set[tuple[str, datetime, str]]:
     query = select(DeadlineWarning.subject_id, DeadlineWarning.due_at, DeadlineWarning.level)
-    return {tuple(row) for row in db.session.execute(query.where(DeadlineWarning.kind == kind, DeadlineWarning.account_id == account_id))}
+    return {(row[0], row[1], row[2]) for row in db.session.execute(query.where(DeadlineWarning.kind == kind, DeadlineWarning.account_id == account_id))}
 
 
 def _can_wait(account: Account, fresh: Iterable[tuple[Deadline, str]], now: datetime) -> bool:

@@ -1,0 +1,65 @@
+"""A shop lives through random sequences of what buyers, seller, marketplace, OMS and network do, and no order, unit or deadline is lost (product rules 1-4).
+
+``make life STEPS=3000 SEED=1`` lets it live longer. A failure prints the steps that led to it; the same seed repeats them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from connector.supervisor.valkey import EmbeddedValkey
+from tests.conftest import KEY
+from tests.life import machine
+from tests.life.world import World, environment
+
+#: Steps of one life; a longer one knows more orders, so that each check of it costs more.
+LIFE = 60
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, valkey_server: EmbeddedValkey) -> Iterator[World]:
+    found = World(tmp_path_factory.mktemp("life"), sqlite_template, valkey_server.url, KEY)
+    yield found
+    found.close()
+
+
+@pytest.mark.timeout(0)
+def test_nothing_is_lost_doubled_or_forgotten_whatever_buyers_seller_clock_oms_and_network_do(world: World) -> None:
+    steps = environment("STEPS", 240)
+    chosen = settings(
+        max_examples=max(1, -(-steps // LIFE)),
+        stateful_step_count=LIFE,
+        deadline=None,
+        derandomize="SEED" not in __import__("os").environ,
+        database=None,
+        phases=(Phase.generate,),
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+
+    class Life(machine.Life):
+        pass
+
+    Life.world = world
+    if number := environment("SEED", 0):
+        Life = seed(number)(Life)
+    begun = time.perf_counter()
+    machine.done.clear()
+    try:
+        run_state_machine_as_test(Life, settings=chosen, _min_steps=LIFE)
+    finally:
+        _report(world, time.perf_counter() - begun)
+    assert machine.done["steps"] >= steps
+
+
+def _report(world: World, seconds: float) -> None:
+    counts = machine.done
+    print(f"\n{counts['steps']} steps in {counts['lives']} lives, {counts['checks']} checks, {seconds:.0f} s")
+    print("time: " + ", ".join(f"{what} {spent:.1f}" for what, spent in world.seconds.most_common()))
+    print("\n".join(f"  {name}: {count}" for name, count in sorted(counts.items()) if ":" in name))

@@ -1,0 +1,292 @@
+"""What must hold once all is quiet, told from what the marketplace and the store themselves know and from what people did; our rows are only compared."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+
+from connector.core.clock import from_epoch
+from connector.core.db import db
+from connector.models.aftersales import CreditMemo, DeadlineWarning, RecallTask, Return
+from connector.models.order import CREATED, Cancellation, Order, OrderLine, Reservation, Shipment
+from tests.life.world import SHELF, World
+
+Row = dict[str, Any]
+GRANTED_CANCELLATION = ("CANCELLATION_REQUEST_SUCCESS", "CANCELLATION_REQUEST_COMPLETE")
+_REFUNDED = ("RETURN_OR_REFUND_REQUEST_SUCCESS", "RETURN_OR_REFUND_REQUEST_COMPLETE", "REPLACEMENT_REQUEST_REFUND_SUCCESS", "REPLACEMENT_REQUEST_COMPLETE")
+#: How long before a deadline the jobs run at least once: the shortest lead of a warning that does not wait for the next mail.
+LAST_LOOK = 50 * 60
+
+
+@dataclass
+class Deeds:
+    """What people and the OMS did that no server knows. Values of ``came``: sure, or perhaps (the answer was lost, or the OMS said it)."""
+
+    arrived: Counter[str] = field(default_factory=Counter)  #: SKU -> units put on the shelf
+    came: dict[str, str] = field(default_factory=dict)  #: return id -> how sure it is that its goods came and can be sold
+    recalled: dict[str, tuple[str, Counter[str]]] = field(default_factory=dict)  #: order -> how sure, units that came back
+    refunded: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  #: order -> units that the merchant put back by a memo
+    by_hand: set[str] = field(default_factory=set)  #: orders for which the merchant made a credit memo
+
+
+class Truth:
+    """The marketplace's and the store's books at one moment."""
+
+    def __init__(self, world: World) -> None:
+        listed = world.market.get("orders", shop="GB")["orders"]
+        self.orders: dict[str, Row] = {one["id"]: world.market.get(f"orders/{one['id']}") for one in listed}
+        self.returns: list[Row] = world.market.get("returns")["returns"]
+        self.store: dict[str, list[Row]] = defaultdict(list)
+        for one in world.store.get("orders"):
+            self.store[one["ext_order_id"] or ""].append(one)
+        self.ledger: Row = world.store.get("ledger")
+        self.now = world.now()
+
+    def status(self, number: str) -> str:
+        return str(self.orders[number]["order"]["status"])
+
+    def lines(self, number: str) -> list[Row]:
+        return list(self.orders[number]["order"]["line_items"])
+
+
+def check(world: World, deeds: Deeds) -> None:
+    """Every invariant; ``AssertionError`` names what does not hold."""
+    db.session.expire_all()
+    truth = Truth(world)
+    _nothing_lost(truth)
+    _nothing_doubled(truth)
+    _stock(truth, deeds)
+    _nothing_shipped_after_a_cancellation(truth)
+    _holds(truth)
+    answered_or_warned(truth)
+    with world.timed("compare"):
+        _as_a_fresh_import(world, truth)
+    db.session.commit()
+
+
+def _nothing_lost(truth: Truth) -> None:
+    ours = {number: count for number, count in Counter(db.session.scalars(select(Order.number))).items()}
+    assert ours == dict.fromkeys(truth.orders, 1), f"lost {sorted(set(truth.orders) - set(ours))}, invented {sorted(set(ours) - set(truth.orders))}"
+
+
+def _nothing_doubled(truth: Truth) -> None:
+    ours = {order.number: order for order in db.session.scalars(select(Order))}
+    for number, found in truth.store.items():
+        living = [one for one in found if one["state"] != "canceled"]
+        assert len(living) <= 1, f"order {number} is {len(living)} times in Magento: {[one['increment_id'] for one in living]}"
+        order = ours[number]
+        assert order.magento_id in {str(one["entity_id"]) for one in found}, f"Magento order {found[0]['increment_id']} of {number} is not ours: {order.state}"
+    for number, order in ours.items():
+        if order.state == CREATED:
+            assert truth.store.get(number), f"order {number} is said to be in Magento, but it is not"
+            there = next(one for one in truth.store[number] if str(one["entity_id"]) == order.magento_id)
+            if truth.status(number) == "CANCELLED" and not _left(truth, number) and not _a_person_has_to(order):
+                assert there["state"] in ("canceled", "closed"), (
+                    f"{number} is cancelled and nothing left, but Magento order {there['increment_id']} is {there['state']}"
+                )
+        elif truth.status(number) == "AWAITING_SHIPMENT":
+            assert order.failure_code, f"order {number} awaits shipment, is not in Magento ({order.state}) and no reason is given"
+
+
+def _left(truth: Truth, number: str) -> bool:
+    """Whether something of the order has left: TikTok has tracking, the store has shipped, or a parcel was announced or waits to be."""
+    if any(line.get("tracking_number") or line.get("rts_time") for line in truth.lines(number)):
+        return True
+    return any(float(item["qty_shipped"]) > 0 for one in truth.store.get(number, ()) for item in one["items"])
+
+
+# --- stock ----------------------------------------------------------------------------------------------------------------------------------
+
+
+def _stock(truth: Truth, deeds: Deeds) -> None:
+    """On the shelf and free = at first + arrived - sold + given back; more than that was restocked twice, less was lost. Bounds where a person has
+    yet to put something right (a failed memo) or where it is not known whether a word was heard."""
+    assert truth.ledger["balanced"], f"the store's reservations do not fit its orders: {truth.ledger['open_orders']}"
+    least, most = Counter[str](), Counter[str]()
+    why: dict[str, list[str]] = defaultdict(list)
+    for number, found in truth.store.items():
+        for one in found:
+            for item in one["items"]:
+                sku, units = item["sku"], int(float(item["qty_ordered"]))
+                low, high = _given_back(truth, deeds, number, sku, units) if one["state"] != "canceled" else (units, units)
+                least[sku] += low - units
+                most[sku] += high - units
+                if (low, high) != (0, 0):
+                    why[sku].append(f"{number} ({one['state']}, {truth.status(number)}): {low} to {high} of {units} back")
+    for sku, first in SHELF.items():
+        free = next(float(row["salable"]) for row in truth.ledger["stocks"] if row["sku"] == sku and row["stock_id"] != 1)
+        low, high = first + deeds.arrived[sku] + least[sku], first + deeds.arrived[sku] + most[sku]
+        assert low <= free <= high, f"{free} of {sku} can be sold, which should be {low} to {high}:\n  " + "\n  ".join(why[sku])
+
+
+def _given_back(truth: Truth, deeds: Deeds, number: str, sku: str, units: int) -> tuple[int, int]:
+    lines = [line for line in truth.lines(number) if line["seller_sku"] == sku]
+    shipped = sum(int(float(item["qty_shipped"])) for one in truth.store[number] for item in one["items"] if item["sku"] == sku)
+    sent = max(shipped, sum(bool(line.get("rts_time")) for line in lines))
+    order = db.session.scalars(select(Order).where(Order.number == number)).one()
+    sure = not _a_person_has_to(order) and number not in deeds.by_hand
+    low = high = 0
+    for one in truth.returns:
+        if one["order_id"] == number and one["return_id"] in deeds.came and one["return_status"] in _REFUNDED:
+            count = sum(item["seller_sku"] == sku for item in one["return_line_items"])
+            high += count
+            low += count if deeds.came[one["return_id"]] == "sure" else 0
+    memo = deeds.refunded[number][sku]
+    if truth.status(number) == "CANCELLED":
+        if not _left(truth, number) and not _announced(order.id):
+            return (units if sure else 0), units
+        certain, recalled = deeds.recalled.get(number, ("", Counter()))
+        high += units - sent + recalled[sku] + memo
+        low += recalled[sku] if certain == "sure" else 0
+    else:
+        unsent = sum(line["display_status"] == "CANCELLED" and not line.get("rts_time") for line in lines)
+        unsent = min(unsent, units - shipped)
+        high += max(unsent, memo)
+        low += unsent
+    return (min(low, units) if sure else 0), min(high, units)
+
+
+def _announced(order_id: int) -> bool:
+    return db.session.scalar(select(Shipment.id).where(Shipment.order_id == order_id, Shipment.state != "ignored").limit(1)) is not None
+
+
+def _a_person_has_to(order: Order) -> bool:
+    """Whether a credit memo of the order failed, waits or was left to the merchant, who was told."""
+    stuck = select(CreditMemo.id).where(CreditMemo.order_id == order.id, CreditMemo.state.in_(("failed", "ignored", "waiting", "sending")))
+    return db.session.scalar(stuck.limit(1)) is not None
+
+
+# --- cancellations --------------------------------------------------------------------------------------------------------------------------
+
+
+def _nothing_shipped_after_a_cancellation(truth: Truth) -> None:
+    for number, found in truth.orders.items():
+        cancelled_at: dict[str, int] = {}
+        for one in found["cancellations"]:
+            if one["cancel_status"] in GRANTED_CANCELLATION:
+                for item in one["cancel_line_items"]:
+                    cancelled_at[item["order_line_item_id"]] = one["update_time"]
+        for line in truth.lines(number):
+            sent, gone = line.get("rts_time"), cancelled_at.get(line["id"])
+            assert not (sent and gone and sent > gone), f"line {line['id']} of {number} was shipped at {sent}, after it was cancelled at {gone}"
+        ends = [place for place, step in enumerate(found["timeline"]) if step["event"] == "status" and step["detail"] == "CANCELLED"]
+        late = [step for step in found["timeline"][ends[0] :] if step["event"] == "shipment arranged"] if ends else []
+        assert not late, f"order {number} was cancelled and shipped afterwards: {late}"
+    query = (
+        select(Order.number, Shipment.tracking_number, Shipment.delivered_at, Cancellation.answered_at, Shipment.line_ids, Cancellation.data)
+        .join(Shipment, Shipment.order_id == Order.id)
+        .join(Cancellation, Cancellation.order_id == Order.id)
+        .where(Shipment.state == "delivered", Cancellation.answer == "approve", Cancellation.answer_state == "accepted")
+    )
+    for row in db.session.execute(query):
+        both = set(row.line_ids) & {str(item["order_line_item_id"]) for item in row.data.get("cancel_line_items") or ()}
+        assert not (both and row.delivered_at > row.answered_at), f"parcel {row.tracking_number} of {row.number} went out after its cancellation was accepted"
+
+
+def _holds(truth: Truth) -> None:
+    """Units are held here only for orders that the store does not know, or whose parcel is being recalled."""
+    query = select(Order, Reservation.sku).join(Reservation, Reservation.order_id == Order.id).where(Reservation.released_at.is_(None))
+    for order, sku in db.session.execute(query):
+        assert order.state != CREATED, f"{sku} is held for order {order.number}, which is in Magento"
+        recall = db.session.scalar(select(RecallTask.state).where(RecallTask.order_id == order.id))
+        assert order.remote_status != "CANCELLED" or recall in ("open", "returning"), f"{sku} is held for the cancelled order {order.number} ({recall=})"
+    for order in db.session.scalars(select(Order).where(Order.remote_status == "ON_HOLD")):
+        assert order.number not in truth.store, f"order {order.number} is inside its hold hour and in Magento already"
+
+
+# --- deadlines ------------------------------------------------------------------------------------------------------------------------------
+
+
+def deadlines(truth: Truth) -> Iterable[tuple[str, str, str, int]]:
+    """(kind, subject type, TikTok's id, instant) of everything that waits for the seller now, as the marketplace says."""
+    for number, found in truth.orders.items():
+        doc = found["order"]
+        if doc["status"] in ("AWAITING_SHIPMENT", "PARTIALLY_SHIPPING"):
+            yield "ship_by", "order", number, int(doc["rts_sla_time"])
+            yield "auto_cancel", "order", number, int(doc["cancel_order_sla_time"])
+        for one in found["cancellations"]:
+            for action in one.get("seller_next_action_response") or ():
+                yield "answer_cancellation", "cancellation", one["cancel_id"], int(action["deadline"])
+    for one in truth.returns:
+        for action in one.get("seller_next_action_response") or ():
+            yield "answer_return", "return", one["return_id"], int(action["deadline"])
+
+
+def answered_or_warned(truth: Truth) -> None:
+    """What waits still and is near or over was warned about. What is over and does not wait any more was looked at when it was near: the clock
+    never passes a deadline without a stop ``LAST_LOOK`` before it."""
+    keys = {
+        "order": dict(db.session.execute(select(Order.number, Order.id)).all()),
+        "cancellation": dict(db.session.execute(select(Cancellation.cancel_id, Cancellation.id)).all()),
+        "return": dict(db.session.execute(select(Return.return_id, Return.id)).all()),
+    }
+    query = select(DeadlineWarning.kind, DeadlineWarning.subject_type, DeadlineWarning.subject_id, DeadlineWarning.due_at)
+    warned = {(kind, subject, pk, int(due.timestamp())) for kind, subject, pk, due in db.session.execute(query)}
+    for kind, subject, name, due in deadlines(truth):
+        if due - truth.now <= LAST_LOOK:
+            pk = keys[subject].get(name)
+            assert pk is not None, f"{subject} {name} is due at {from_epoch(due)} and not known here"
+            assert (kind, subject, str(pk), due) in warned, f"nobody was warned that {kind} of {subject} {name} is due at {from_epoch(due)}"
+
+
+# --- a fresh import -------------------------------------------------------------------------------------------------------------------------
+
+_ORDER = (
+    "remote_status", "remote_updated_at", "placed_at", "paid_at", "hold_until", "ship_by_at", "cancel_by_at", "cancelled_at", "currency", "total", "item_count",
+    "cancel_requested", "cancel_reason", "cancelled_by", "tracking_number", "carrier_name", "shipping_type", "fulfillment_type", "has_address",
+)  # fmt: skip
+_LINE = ("seller_sku", "remote_status", "sale_price", "original_price", "package_id", "tracking_number", "cancel_reason", "cancelled_by")
+_CANCELLATION = ("cancel_type", "remote_status", "role", "reason", "remote_updated_at")
+_RETURN = (
+    "return_type", "remote_status", "arbitration_status", "reason", "amount", "currency", "line_ids", "next_action", "respond_by_at", "phase", "needs_answer",
+    "tracking_number", "remote_updated_at",
+)  # fmt: skip
+
+
+def _facts() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for order in db.session.scalars(select(Order)):
+        found[f"order {order.number}"] = {name: getattr(order, name) for name in _ORDER}
+    for line in db.session.scalars(select(OrderLine)):
+        found[f"line {line.line_id}"] = {name: getattr(line, name) for name in _LINE}
+    for one in db.session.scalars(select(Cancellation)):
+        found[f"cancellation {one.cancel_id}"] = {name: getattr(one, name) for name in _CANCELLATION}
+    for row in db.session.scalars(select(Return)):
+        found[f"return {row.return_id}"] = {name: getattr(row, name) for name in _RETURN}
+    return found
+
+
+def _tags() -> dict[str, str]:
+    return {number: tag for number, tag in db.session.execute(select(Order.number, Order.tag))}
+
+
+def _as_a_fresh_import(world: World, truth: Truth) -> None:
+    ours, tags = _facts(), _tags()
+    recalls = {order for (order,) in db.session.execute(select(Order.number).join(RecallTask, RecallTask.order_id == Order.id))}
+    db.session.commit()
+    with world.imported_anew():
+        fresh, other = _facts(), _tags()
+    for subject, facts in fresh.items():
+        assert subject in ours, f"a fresh import finds {subject}, which is not here"
+        differs = {name: (ours[subject][name], value) for name, value in facts.items() if ours[subject][name] != value}
+        assert not differs, f"{subject}: here, and in a fresh import: {differs}"
+    missing = {subject for subject in set(ours) - set(fresh) if not subject.startswith("cancellation ")}  # a first import reaches back a week for these
+    assert not missing, f"a fresh import does not find {sorted(missing)}"
+    for number, tag in other.items():
+        assert not tag or tags[number] == tag, f"order {number} is tagged {tag!r} by a fresh import, and {tags[number]!r} here"
+    for number, tag in tags.items():
+        assert not tag or truth.status(number) == "CANCELLED", f"order {number} is {truth.status(number)} and tagged {tag!r}"
+        assert bool(tag) == (number in recalls), f"order {number} is tagged {tag!r} and {'has' if number in recalls else 'has no'} recall"
+        shown = any(line.get("tracking_number") for line in truth.lines(number))
+        assert not (truth.status(number) == "CANCELLED" and shown) or tag, f"order {number} was cancelled after it was shipped, and not tagged"
+    for number, found in truth.orders.items():
+        for one in found["cancellations"]:
+            stored = ours.get(f"cancellation {one['cancel_id']}")
+            assert stored is not None, f"cancellation {one['cancel_id']} of {number} is not known here"
+            assert stored["remote_status"] == one["cancel_status"], (
+                f"cancellation {one['cancel_id']} of {number} is {one['cancel_status']}, here {stored['remote_status']}"
+            )
