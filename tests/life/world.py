@@ -19,7 +19,7 @@ from typing import Any
 import requests
 from flask import Flask
 from sqlalchemy import delete, select, update
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from connector import create_app
 from connector.config import Config
@@ -53,6 +53,11 @@ ROUNDS = 10
 
 class Refused(Exception):
     """The practice server does not allow that now."""
+
+
+class _Silent(WSGIRequestHandler):
+    def log_request(self, *_: Any) -> None:
+        pass
 
 
 class Remote:
@@ -95,7 +100,7 @@ class World:
             self.account_id = connect(self.app, "GB").id
             change_policy(db.session.get_one(Account, self.account_id), refund_from_magento=True)
             db.session.remove()
-        self._listener = make_server("127.0.0.1", port, self.app, threaded=True)
+        self._listener = make_server("127.0.0.1", port, self.app, threaded=True, request_handler=_Silent)
         threading.Thread(target=self._listener.serve_forever, daemon=True).start()
         self._kept = folder / "kept.sqlite3"
         self._copy(self._file(self.app), self._kept)
