@@ -11,7 +11,8 @@ from sqlalchemy import delete, select
 from connector.core.clock import utcnow
 from connector.core.db import unit_of_work
 from connector.models.account import OAuthState, OutgoingMail, WebhookDelivery
-from connector.models.oms import OrderFeed
+from connector.models.aftersales import DeadlineWarning
+from connector.models.oms import UPDATE_DONE, UPDATE_IGNORED, OmsUpdate, OrderFeed
 from connector.models.run import CANCELLED, SUCCEEDED, Heartbeat, JobRun
 from connector.models.trace import ApiCall
 from connector.services import settings
@@ -22,7 +23,10 @@ BATCH = 2000
 
 
 def clean_up(progress: Callable[[str], None] = lambda stage: None) -> dict[str, int]:
-    """Remove API calls, finished runs, webhook deliveries and sent mail older than the retention; counts by name. In batches, so that nothing waits long."""
+    """Remove API calls, finished runs, webhook deliveries, sent mail, feeds, carried-out OMS updates and warnings older than the retention; counts by name.
+
+    In batches, so that nothing waits long. An old update that an OMS sends once more finds that what it says is so already.
+    """
     now = utcnow()
     before = now - timedelta(days=int(settings.get("log_retention_days")))
     ended = JobRun.state.in_((SUCCEEDED, CANCELLED))
@@ -33,6 +37,8 @@ def clean_up(progress: Callable[[str], None] = lambda stage: None) -> dict[str, 
         ("mails", OutgoingMail.id, OutgoingMail.state.in_(("sent", "kept")) & (OutgoingMail.created_at < before)),
         ("consent states", OAuthState.state, OAuthState.created_at < now - timedelta(days=1)),
         ("order feeds", OrderFeed.id, feed.removable(before)),
+        ("OMS updates", OmsUpdate.id, OmsUpdate.state.in_((UPDATE_DONE, UPDATE_IGNORED)) & (OmsUpdate.received_at < before)),
+        ("deadline warnings", DeadlineWarning.id, (DeadlineWarning.due_at < before) & (DeadlineWarning.warned_at < before)),
         ("signs of life", Heartbeat.name, Heartbeat.at < now - timedelta(days=7)),
     )
     counts = {}

@@ -177,6 +177,8 @@ def test_housekeeping_removes_what_is_old_and_keeps_what_is_needed(app: Flask) -
         "signs of life": 0,
         "stock ledger entries": 0,
         "order feeds": 0,
+        "OMS updates": 0,
+        "deadline warnings": 0,
     }
     assert counts == gone
     left = db.session.execute(select(JobRun.state, func.count()).group_by(JobRun.state)).all()
