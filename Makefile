@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run demo test browser drill bench lint fix clean
+.PHONY: help run demo test browser life drill bench lint fix clean
 
 help: ## Show these lines
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ test: .venv/.tests ## Set up what the tests need and run all of them
 browser: .venv/.tests ## Only the tests in a real browser
 	@scripts/test-setup
 	@$(PY) -m pytest tests/browser $(ARGS)
+
+life: .venv/.tests ## A shop that lives at random for STEPS=3000 steps (SEED=1 chooses which): nothing may be lost, doubled or forgotten
+	@SEED=$(or $(SEED),1) STEPS=$(or $(STEPS),3000) $(PY) -m pytest tests/life -s $(ARGS)
 
 drill: .venv/.tests ## The long exactly-once drill: 500 orders, 25 SIGKILLs, Redis flushed and restarted, lost answers
 	@exec $(PY) -m bench.drill $(if $(JSON),--json)

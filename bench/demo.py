@@ -1,5 +1,5 @@
-"""The main job, unattended, on the practice shop: connect, list a hundred products, import orders, create them in Magento, ship them, and say what
-happened.
+"""The main job, unattended, on the practice shop: connect, list a hundred products, import orders, create them in Magento, ship them; then what comes after
+an order: hold hours, cancellation requests, returns and credit memos; then an account with an external storefront and an OMS. It says what happened.
 
 What is reported about listings and orders is asked of the practice marketplace and the practice store, not of the connector's own tables.
 """
@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from bench import listing
+from bench import aftersales, listing
 from bench.house import House
 
 TRACKING = "GB{:09d}XY"
@@ -25,13 +25,15 @@ def main() -> int:
     parser.add_argument("--orders", type=int, default=200)
     arguments = parser.parse_args()
     began = time.monotonic()
-    with House() as house:
+    with House(storefront=True, oms=True) as house:
         report = run(house, arguments.orders)
     report["seconds"] = round(time.monotonic() - began, 1)
     table(report)
     if arguments.json:
         print(json.dumps(report))
-    return 0 if not (report["missing"] or report["duplicates"] or report["failed"] or report["oversold"] or report["listings_live"] < 100) else 1
+    wrong = [name for name in ("missing", "duplicates", "failed", "oversold", "restocked_twice", "not_restocked") if report[name]]
+    done = all(report[name] == wanted for name, wanted in aftersales.WANTED.items())
+    return 0 if not wrong and done and report["listings_live"] >= 100 else 1
 
 
 def say(text: str) -> None:
@@ -72,6 +74,11 @@ def run(house: House, count: int) -> dict[str, Any]:
         runs.submit("shipments.collect", account_id=account_id, key=f"schedule:shipments.collect:{account_id}", started_by="demo")
     wait_until("shipped at TikTok", lambda: len(shipped(house)), len(store), house)
     wait_until("referenced at TikTok", lambda: len(referenced(house)), len(store), house)
+    elsewhere = aftersales.Elsewhere(house, app, say, wait_until)
+    elsewhere.place()
+    later = aftersales.AfterSales(house, app, account_id, say, wait_until)
+    after = later.run()
+    abroad = elsewhere.ship()
 
     store = created(house, listed)
     with app.app_context():
@@ -81,21 +88,25 @@ def run(house: House, count: int) -> dict[str, Any]:
         from connector.models.order import FAILED, Order
 
         failed = db.session.scalar(select(func.count()).select_from(Order).where(Order.state == FAILED))
-        left = db.session.execute(select(Order.number, Order.state, Order.failure_code, Order.failure_message).where(Order.magento_id.is_(None))).all()
+        left = db.session.execute(
+            select(Order.number, Order.state, Order.failure_code, Order.failure_message).where(Order.magento_id.is_(None), Order.number.in_(listed))
+        ).all()
         for row in left:
             say(f"Not created: {row.number} is {row.state}. {row.failure_code or ''} {row.failure_message or ''}")
         causes = dict(db.session.execute(select(Order.failure_code, func.count()).where(Order.state == FAILED).group_by(Order.failure_code)).all())
     return {
         "orders_listed": len(listed),
-        "orders_stored": len(referenced(house)),
+        "orders_stored": len(referenced(house) & listed),
         "orders_created": len(store),
-        "orders_shipped": len(shipped(house)),
+        "orders_shipped": len(shipped(house) & listed),
         "missing": len(listed - set(store)),
-        "duplicates": sum(len(entities) - 1 for entities in store.values()),
+        "duplicates": sum(len(entities) - 1 for entities in created(house, listed | set(later.orders)).values()),
         "failed": failed,
         "causes": causes,
         **listings,
         "oversold": listing.oversold(house),
+        **after,
+        **abroad,
     }
 
 
@@ -152,6 +163,14 @@ def table(report: dict[str, Any]) -> None:
         ("Missing in Magento", report["missing"]),
         ("Twice in Magento", report["duplicates"]),
         ("Failed", report["failed"]),
+        ("Hold hours that ended with an order in Magento", report["holds_ended"]),
+        ("Cancellation requests answered", report["cancellations_answered"]),
+        ("Returns answered", report["returns_answered"]),
+        ("Credit memos in Magento", report["credit_memos"]),
+        ("Units restocked twice", report["restocked_twice"]),
+        ("Units not restocked", report["not_restocked"]),
+        ("Orders in the external storefront", report["storefront_orders"]),
+        ("Parcels that the OMS announced", report["oms_updates_applied"]),
         ("Seconds", report["seconds"]),
     ]
     width = max(len(label) for label, _ in rows)

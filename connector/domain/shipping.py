@@ -20,7 +20,11 @@ _EU = frozenset((
     "IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
 ))  # fmt: skip
 MARK_SHIPPED_MARKETS = frozenset({"US", "GB", "UK", "JP"}) | _EU
-SHIP_PACKAGE_MARKETS = frozenset(("SG", "MY", "TH", "VN", "PH", "ID", "BR", "MX", "CL", "CO", "AR", "PE"))
+#: South-East Asia: here sellers with a fleet of their own report deliveries themselves (TTS §5.5.10).
+OWN_FLEET_MARKETS = frozenset(("SG", "MY", "TH", "VN", "PH", "ID"))
+SHIP_PACKAGE_MARKETS = OWN_FLEET_MARKETS | frozenset(("BR", "MX", "CL", "CO", "AR", "PE"))
+#: Markets in which a package is split by whole SKU only (TTS §5.5.1); what the other SHIP_PACKAGE markets allow, TikTok says.
+SPLIT_BY_SKU_MARKETS = OWN_FLEET_MARKETS | frozenset(("BR", "MX"))
 #: Markets in which platform shipping means buying a label (TTS §5.5.7).
 BUYS_LABELS = frozenset({"US", "GB", "UK", "JP"})
 #: Markets in which single lines of an order may be cancelled (TTS §5.6.2).
@@ -53,6 +57,7 @@ class Unit:
     status: str
     package_id: str = ""
     tracking_number: str = ""
+    sku_id: str = ""  #: TikTok's own id of the SKU
 
     @property
     def open(self) -> bool:
@@ -83,16 +88,19 @@ class ShipFacts:
     taken: frozenset[str] = frozenset()  #: line ids that another parcel of the order holds
     tracking: str | None = None
     carrier: CarrierMatch | None = None
+    combined: bool = False  #: its package holds lines of other orders too
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``outcome``: ship, done (TikTok has this tracking number already) or refused. ``route`` names the call; ``choice`` the lines."""
+    """``outcome``: ship, done (TikTok has this tracking number already) or refused. ``route`` names the call; ``choice`` the lines; ``split`` the
+    packages that TikTok has to make first, this parcel's lines before the others (empty: none)."""
 
     outcome: str
     route: str
     checks: tuple[Check, ...]
     choice: Choice = Choice(())
+    split: tuple[tuple[str, ...], ...] = ()
 
     @property
     def refusal(self) -> Check | None:
@@ -181,7 +189,7 @@ def ship_verdict(facts: ShipFacts) -> Verdict:
         checks.append(check)
         if not check["ok"]:
             return Verdict("refused", way, tuple(checks))
-    return Verdict("ship", way, tuple(checks), choice)
+    return Verdict("ship", way, tuple(checks), choice, split_groups(facts.units, choice.line_ids) if way == SHIP_PACKAGE else ())
 
 
 def _refusals(facts: ShipFacts, way: str, choice: Choice) -> Iterable[Check]:
@@ -267,17 +275,49 @@ def _lines_left(facts: ShipFacts, way: str, choice: Choice) -> Check:
         packages = {unit.package_id for unit in facts.units if unit.line_id in chosen}
         if "" in packages:
             return _check("lines", False, f"TikTok has not made a package for order {facts.number} yet.", "It is tried again by itself.", line_ids=list(chosen))
-        torn = [unit.line_id for unit in facts.units if unit.package_id in packages and unit.open and unit.line_id not in chosen]
-        if torn:
-            return _check(
-                "lines",
-                False,
-                f"Order {facts.number} is one package on TikTok, and this parcel holds only {len(chosen)} of its {len(chosen) + len(torn)} lines.",
-                "Split the package in Seller Center, or ship the rest under the same tracking number; it is tried again by itself.",
-                package_ids=sorted(packages),
-                left_out=torn,
-            )
+        if rest := left_out(facts.units, choice.line_ids):
+            return _splittable(facts, choice, rest)
     return _check("lines", True, f"{_lines(len(choice.line_ids))} in the parcel.", line_ids=list(choice.line_ids), missing=dict(choice.missing))
+
+
+def _splittable(facts: ShipFacts, choice: Choice, rest: list[str]) -> Check:
+    """May the parcel's lines become a package of their own (A268)? TikTok has the last word: it is asked before it splits."""
+    number, chosen = facts.number, set(choice.line_ids)
+    what = f"Order {number} is one package on TikTok, and this parcel holds only {len(chosen)} of its {len(chosen) + len(rest)} lines."
+    together = "Ship the rest under the same tracking number; it is tried again by itself."
+    known: dict[str, Any] = {"package_ids": packages_of(facts.units, chosen), "left_out": rest}
+    if facts.combined:
+        return _check("lines", False, f"{what} The package is combined with other orders.", f"Take it apart on the order's page first. {together}", **known)
+    if any(unit.status == "CANCELLED" for unit in facts.units):
+        return _check("lines", False, f"{what} TikTok does not split an order of which units are cancelled.", together, **known)
+    torn = sorted({unit.sku for unit in facts.units if unit.line_id in chosen and _same_sku_stays(unit, facts.units, rest)})
+    if torn and facts.market in SPLIT_BY_SKU_MARKETS:
+        return _check("lines", False, f"{what} In {facts.market} TikTok splits by whole SKU only; {', '.join(torn)} would be torn apart.", together, **known)
+    return _check("lines", True, f"{_lines(len(chosen))} in the parcel; TikTok is asked to split the other {_lines(len(rest))} off first.", **known)
+
+
+def _same_sku_stays(unit: Unit, units: Sequence[Unit], rest: Collection[str]) -> bool:
+    return any(other.line_id in rest and (other.sku_id or other.sku) == (unit.sku_id or unit.sku) for other in units)
+
+
+def left_out(units: Sequence[Unit], line_ids: Collection[str]) -> list[str]:
+    """The open lines that share a package with these lines and are none of them."""
+    packages = set(packages_of(units, line_ids))
+    return [unit.line_id for unit in units if unit.package_id in packages and unit.open and unit.line_id not in line_ids]
+
+
+def split_groups(units: Sequence[Unit], line_ids: Collection[str]) -> tuple[tuple[str, ...], ...]:
+    """The packages that all open lines are to form so that these lines leave alone, theirs first. Empty when they are whole packages already.
+
+    Every open line is named: what a split does with unnamed ones is TikTok's choice.
+    """
+    if not left_out(units, line_ids):
+        return ()
+    groups: dict[str, list[str]] = {}
+    for unit in units:
+        if unit.open and unit.line_id not in line_ids:
+            groups.setdefault(unit.package_id, []).append(unit.line_id)
+    return (tuple(line_ids), *map(tuple, groups.values()))
 
 
 def packages_of(units: Sequence[Unit], line_ids: Collection[str]) -> list[str]:
@@ -295,6 +335,7 @@ def units_of(payload: Mapping[str, Any], skus: Mapping[str, str] | None = None) 
             status=str(line.get("display_status") or payload.get("status") or ""),
             package_id=str(line.get("package_id") or ""),
             tracking_number=str(line.get("tracking_number") or ""),
+            sku_id=str(line.get("sku_id") or ""),
         )
         for line in payload.get("line_items") or ()
     )

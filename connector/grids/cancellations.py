@@ -90,12 +90,12 @@ CANCELLATIONS = Grid(
             key="items", label="Items / amount", expr=Cancellation.data, cell="cancel_items", sort=False,
             export=lambda value, row: (value.get("refund_amount") or {}).get("refund_total", ""),
         ),
+        Column(key="stage", label="Order's stage", expr=Order.remote_status, cell="order_stage", sort=False, also={"tag": Order.tag, "magento_number": Order.magento_number}),
         Column(key="remote_status", label="Status", expr=Cancellation.remote_status, cell="cancel_status", labels=STATUS_LABELS, sort=False),
         Column(key="account", label="Account", expr=Account.title, sort=False),
         Column(key="role", label="Asked by", expr=Cancellation.role, labels=ROLE_LABELS, sort=False),
         Column(key="remote_created_at", label="Requested On", expr=Cancellation.remote_created_at, cell="when", sort=False),
         Column(key="remote_updated_at", label="Updated On", expr=Cancellation.remote_updated_at, cell="when", default=False),
-        Column(key="stage", label="Order's stage", expr=Order.remote_status, cell="order_stage", sort=False, also={"tag": Order.tag, "magento_number": Order.magento_number}),
         Column(
             key="answer", label="Answer", expr=Cancellation.answer, cell="cancel_answer", sort=False,
             also={"answered_by": Cancellation.answered_by, "failure_message": Cancellation.failure_message, "answer_reason": Cancellation.answer_reason},

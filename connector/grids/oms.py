@@ -240,7 +240,9 @@ BATCH_LINES = Grid(
     where=lambda scope: [OmsUpdate.batch_id == scope],
     columns=(
         Column(key="line", label="Line", expr=OmsUpdate.line, cell="number"),
-        *(column for column in UPDATES.columns if column.key in ("order", "action", "state", "message", "remedy", "code")),
+        *(column for column in UPDATES.columns if column.key in ("order", "action", "state")),
+        Column(key="message", label="What happened", expr=OmsUpdate.message, cell="outcome", sort=False),
+        *(column for column in UPDATES.columns if column.key in ("remedy", "code")),
     ),
     filters=(Choices("state", "State", OmsUpdate.state, {key: label.text for key, label in UPDATE_LABELS.items()}),),
     tabs=UPDATES.tabs,

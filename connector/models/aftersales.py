@@ -101,7 +101,8 @@ class Return(Base):
 class CreditMemo(Base):
     """One refund between TikTok and the store, at most once in effect: unique by order and key.
 
-    ``key`` is ``return:<return id>``, ``recall``, ``restock:<return id>`` (goods that came back after the money was refunded) for the way to Magento,
+    ``key`` is ``return:<return id>``, ``lines:<digest of the line ids>`` (units that TikTok cancelled and that never left), ``recall``, ``recall:gone``,
+    ``restock:<return id>`` (goods that came back after the money was refunded) for the way to Magento,
     ``memo:<Magento credit memo id>`` for the way from it. ``items``: Magento order item id -> units; ``return_to_stock`` names those that go back on the
     shelf.
     """

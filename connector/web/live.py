@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, g, request
 from redis.exceptions import RedisError
 
 from connector.core import redis as redis_connections
@@ -27,6 +27,8 @@ HEARTBEAT_SECONDS = 15.0
 LOOK_SECONDS = 1.0
 #: A stream is closed after this long and the browser opens a new one: a thread is never lost to a dead peer for good.
 LIFETIME_SECONDS = 600.0
+#: What a message is about; a page hears ``<topic>:changed``.
+TOPICS = ("run", "orders", "products")
 
 
 class Hub:
@@ -37,6 +39,13 @@ class Hub:
         self._streams: set[queue.Queue[str]] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._listens_since = float("inf")
+        self._changed_at: dict[str, float] = {}
+
+    def missed(self, since: float) -> list[str]:
+        """Topics that changed after ``since`` (epoch seconds), or of which nobody here can tell."""
+        with self._lock:
+            return [topic for topic in TOPICS if since < self._listens_since or self._changed_at.get(topic, 0.0) >= since]
 
     def open(self) -> queue.Queue[str] | None:
         """A mailbox for one stream, or None when the ceiling is reached."""
@@ -59,6 +68,7 @@ class Hub:
             try:
                 subscription = redis_connections.patient(self._redis_url).pubsub(ignore_subscribe_messages=True)
                 subscription.subscribe(CHANNEL)
+                self._listens_since = time.time()
                 for message in subscription.listen():
                     self._deliver(message["data"].decode())
             except RedisError:
@@ -66,6 +76,7 @@ class Hub:
 
     def _deliver(self, text: str) -> None:
         with self._lock:
+            self._changed_at[json.loads(text)["topic"]] = time.time()
             for mailbox in self._streams:
                 try:
                     mailbox.put_nowait(text)
@@ -75,10 +86,20 @@ class Hub:
 
 def init_app(app: Flask) -> None:
     app.extensions["connector_live"] = Hub(app.config["CONNECTOR"].redis_url)
+    app.before_request(_note_when)
+    app.jinja_env.globals["page_asked_at"] = lambda: f"{g.get('asked_at') or time.time():.3f}"
 
 
-def stream() -> Iterator[str] | None:
-    """Server-sent events (``run:changed``, ``orders:changed``) for one page; None when there is no room for another stream."""
+def _note_when() -> None:
+    g.asked_at = time.time()
+
+
+def stream(since: float | None = None) -> Iterator[str] | None:
+    """Server-sent events (``run:changed``, ``orders:changed``) for one page; None when there is no room for another stream.
+
+    ``since``: epoch seconds when the page was asked for. What changed between that and the opening of the stream, or while a hidden page had closed it, is
+    told at once.
+    """
     hub: Hub = current_app.extensions["connector_live"]
     mailbox = hub.open()
     if mailbox is None:
@@ -90,6 +111,8 @@ def stream() -> Iterator[str] | None:
         spoke = time.monotonic()
         try:
             yield "retry: 3000\n\n"
+            for topic in hub.missed(since) if since is not None else ():
+                yield _event(topic, json.dumps({"topic": topic}))
             while (now := time.monotonic()) < ends and not _gone(connection):
                 try:
                     message = mailbox.get(timeout=LOOK_SECONDS)
@@ -99,11 +122,15 @@ def stream() -> Iterator[str] | None:
                         yield ": still here\n\n"
                 else:
                     spoke = now
-                    yield f"event: {json.loads(message)['topic']}:changed\ndata: {message}\n\n"
+                    yield _event(json.loads(message)["topic"], message)
         finally:
             hub.close(mailbox)
 
     return events()
+
+
+def _event(topic: str, data: str) -> str:
+    return f"event: {topic}:changed\ndata: {data}\n\n"
 
 
 def _gone(connection: socket.socket | None) -> bool:

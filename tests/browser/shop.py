@@ -40,6 +40,9 @@ def open_shop(house: House) -> None:
         for kind in ("shipments.collect", "cancellations.import", "returns.import"):
             runs.submit(kind, account_id=account_id, key=f"schedule:{kind}:{account_id}", started_by=ADMINISTRATOR)
         settled(house, app)
+        _cancel_a_parcel(house)
+        _hear_an_oms(account_id)
+        settled(house, app)
         from connector.services import reconcile
 
         reconcile.submit_all(started_by=ADMINISTRATOR)
@@ -77,6 +80,21 @@ def _ask_back(house: House) -> None:
     delivered = house.get("tiktok", "orders?status=DELIVERED")["orders"][:3]
     for order, kind in zip(delivered, ("REFUND", "RETURN_AND_REFUND", "REPLACEMENT"), strict=False):
         house.post("tiktok", f"orders/{order['id']}/return", {"type": kind, "note": "The seam is open on one side.", "pictures": 2})
+
+
+def _cancel_a_parcel(house: House) -> None:
+    """TikTok cancels an order that has left: a recall."""
+    left = house.get("tiktok", "orders?status=AWAITING_COLLECTION")["orders"]
+    house.post("tiktok", f"orders/{left[-1]['id']}/cancel", {"by": "OPERATOR"})
+
+
+def _hear_an_oms(account_id: int) -> None:
+    """An OMS that collects feeds by itself, and a file of its with lines of which none is right."""
+    from connector.services.oms import batches, connection
+
+    connection.save(account_id, connection.Choice(feed_formats=(connection.JSONL,), feed_minutes=60), actor=ADMINISTRATOR)
+    lines = b"order_id,action,tracking_number,carrier\n576469999999999999,shipped,AB123456789GB,Royal Mail\n576469999999999998,exploded,,\n"
+    batches.take(account_id, lines, file_name="warehouse.csv", actor=ADMINISTRATOR)
 
 
 def _ship_some(house: House) -> None:

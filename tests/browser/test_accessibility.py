@@ -30,6 +30,9 @@ PAGES = (
     "/queue/products", "/templates/", "/templates/1", "/templates/new", "/templates/assign", "/attributes/", "/attributes/?tab=unmapped", "/attributes/1", "/attributes/3",
     "/returns/", "/returns/?tab=all&q=nothing-like-this", "/returns/1", "/returns/1/data", "/returns/answer?kind=accept&ids=1,2,3",
     "/returns/answer?kind=reject&ids=1,2,3", "/attributes/template/1", "/attributes/assign", "/attributes/refetch", "/attributes/changes",
+    "/holds/", "/cancellations/", "/cancellations/?tab=all", "/cancellations/1", "/cancellations/answer?answer=approve&id=1&id=2&id=3&id=4&id=5&id=6",
+    "/cancellations/answer?answer=reject&id=1&id=2&id=3&id=4&id=5&id=6", "/cancellations/recalls", "/cancellations/recalls/1", "/deadlines/?ids=1+2", "/oms/",
+    "/oms/updates", "/oms/batches", "/oms/batches/1", "/oms/batches/upload", "/oms/connections/", "/oms/connections/1", "/api/v1/docs",
 )  # fmt: skip
 FOR_STRANGERS = ("/sign-in", "/privacy", "/nothing-here")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
@@ -20,6 +20,14 @@ GRANTED_CANCELLATION = ("CANCELLATION_REQUEST_SUCCESS", "CANCELLATION_REQUEST_CO
 _REFUNDED = ("RETURN_OR_REFUND_REQUEST_SUCCESS", "RETURN_OR_REFUND_REQUEST_COMPLETE", "REPLACEMENT_REQUEST_REFUND_SUCCESS", "REPLACEMENT_REQUEST_COMPLETE")
 #: How long before a deadline the jobs run at least once: the shortest lead of a warning that does not wait for the next mail.
 LAST_LOOK = 50 * 60
+WAITS_FOR_THE_SELLER = ("AWAITING_SHIPMENT", "PARTIALLY_SHIPPING")
+
+
+class Deadline(NamedTuple):
+    kind: str
+    subject: str  #: order, cancellation, return
+    name: str  #: TikTok's id
+    due: int
 
 
 @dataclass
@@ -62,14 +70,14 @@ def check(world: World, deeds: Deeds) -> None:
     _stock(truth, deeds)
     _nothing_shipped_after_a_cancellation(truth)
     _holds(truth)
-    answered_or_warned(truth)
+    answered_or_warned(deadlines(truth.orders.values(), truth.returns), truth.now)
     with world.timed("compare"):
         _as_a_fresh_import(world, truth)
     db.session.commit()
 
 
 def _nothing_lost(truth: Truth) -> None:
-    ours = {number: count for number, count in Counter(db.session.scalars(select(Order.number))).items()}
+    ours = dict(Counter(db.session.scalars(select(Order.number))))
     assert ours == dict.fromkeys(truth.orders, 1), f"lost {sorted(set(truth.orders) - set(ours))}, invented {sorted(set(ours) - set(truth.orders))}"
 
 
@@ -152,7 +160,9 @@ def _given_back(truth: Truth, deeds: Deeds, number: str, sku: str, units: int) -
 
 
 def _announced(order_id: int) -> bool:
-    return db.session.scalar(select(Shipment.id).where(Shipment.order_id == order_id, Shipment.state != "ignored").limit(1)) is not None
+    """Whether TikTok took a parcel, or the store made one: a number that was only entered has not left."""
+    left = (Shipment.state == "delivered") | ((Shipment.origin == "magento") & (Shipment.state != "ignored"))
+    return db.session.scalar(select(Shipment.id).where(Shipment.order_id == order_id, left).limit(1)) is not None
 
 
 def _a_person_has_to(order: Order) -> bool:
@@ -202,22 +212,31 @@ def _holds(truth: Truth) -> None:
 # --- deadlines ------------------------------------------------------------------------------------------------------------------------------
 
 
-def deadlines(truth: Truth) -> Iterable[tuple[str, str, str, int]]:
-    """(kind, subject type, TikTok's id, instant) of everything that waits for the seller now, as the marketplace says."""
-    for number, found in truth.orders.items():
-        doc = found["order"]
-        if doc["status"] in ("AWAITING_SHIPMENT", "PARTIALLY_SHIPPING"):
-            yield "ship_by", "order", number, int(doc["rts_sla_time"])
-            yield "auto_cancel", "order", number, int(doc["cancel_order_sla_time"])
-        for one in found["cancellations"]:
-            for action in one.get("seller_next_action_response") or ():
-                yield "answer_cancellation", "cancellation", one["cancel_id"], int(action["deadline"])
-    for one in truth.returns:
-        for action in one.get("seller_next_action_response") or ():
-            yield "answer_return", "return", one["return_id"], int(action["deadline"])
+def deadlines(orders: Iterable[Row], returns: Iterable[Row]) -> list[Deadline]:
+    """Everything that waits for the seller now, as the marketplace says."""
+    found: list[Deadline] = []
+    for order in orders:
+        doc = order["order"]
+        if doc["status"] in WAITS_FOR_THE_SELLER:
+            found += [Deadline("ship_by", "order", doc["id"], int(doc["rts_sla_time"]))]
+            found += [Deadline("auto_cancel", "order", doc["id"], int(doc["cancel_order_sla_time"]))]
+        for one in order["cancellations"]:
+            actions = one.get("seller_next_action_response") or ()
+            found += [Deadline("answer_cancellation", "cancellation", one["cancel_id"], int(action["deadline"])) for action in actions]
+    for one in returns:
+        actions = one.get("seller_next_action_response") or ()
+        found += [Deadline("answer_return", "return", one["return_id"], int(action["deadline"])) for action in actions]
+    return found
 
 
-def answered_or_warned(truth: Truth) -> None:
+def waiting(world: World) -> list[Deadline]:
+    """The same, asked for alone."""
+    listed = world.market.get("orders", shop="GB")["orders"]
+    open_ones = [world.market.get(f"orders/{one['id']}") for one in listed if one["status"] in WAITS_FOR_THE_SELLER]
+    return deadlines(open_ones, world.market.get("returns")["returns"])
+
+
+def answered_or_warned(found: Iterable[Deadline], now: float) -> None:
     """What waits still and is near or over was warned about. What is over and does not wait any more was looked at when it was near: the clock
     never passes a deadline without a stop ``LAST_LOOK`` before it."""
     keys = {
@@ -227,8 +246,8 @@ def answered_or_warned(truth: Truth) -> None:
     }
     query = select(DeadlineWarning.kind, DeadlineWarning.subject_type, DeadlineWarning.subject_id, DeadlineWarning.due_at)
     warned = {(kind, subject, pk, int(due.timestamp())) for kind, subject, pk, due in db.session.execute(query)}
-    for kind, subject, name, due in deadlines(truth):
-        if due - truth.now <= LAST_LOOK:
+    for kind, subject, name, due in found:
+        if due - now <= LAST_LOOK:
             pk = keys[subject].get(name)
             assert pk is not None, f"{subject} {name} is due at {from_epoch(due)} and not known here"
             assert (kind, subject, str(pk), due) in warned, f"nobody was warned that {kind} of {subject} {name} is due at {from_epoch(due)}"
@@ -262,7 +281,7 @@ def _facts() -> dict[str, dict[str, Any]]:
 
 
 def _tags() -> dict[str, str]:
-    return {number: tag for number, tag in db.session.execute(select(Order.number, Order.tag))}
+    return dict(db.session.execute(select(Order.number, Order.tag)).all())
 
 
 def _as_a_fresh_import(world: World, truth: Truth) -> None:

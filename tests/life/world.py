@@ -31,7 +31,16 @@ from connector.models.account import Account, WebhookDelivery
 from connector.models.aftersales import CreditMemo, RecallTask, Return
 from connector.models.oms import OmsUpdate
 from connector.models.order import (
-    BuyerToken, Cancellation, MagentoOrderIntent, Order, OrderLine, OrderPayload, OutgoingAction, Reservation, Shipment, TracklessShipment,
+    BuyerToken,
+    Cancellation,
+    MagentoOrderIntent,
+    Order,
+    OrderLine,
+    OrderPayload,
+    OutgoingAction,
+    Reservation,
+    Shipment,
+    TracklessShipment,
 )  # fmt: skip
 from connector.models.run import QUEUED, WAITING, JobItem, JobRun, Schedule
 from connector.models.trace import ApiCall, Event
@@ -171,7 +180,10 @@ class World:
         try:
             yield
         finally:
-            self.seconds[what] += time.perf_counter() - begun
+            spent = time.perf_counter() - begun
+            self.seconds[what] += spent
+            if spent > 5 and what in WORK:
+                print(f"slow: {what} took {spent:.1f} s", flush=True)
 
     # --- our work ---------------------------------------------------------------------------------------------------------------------------
 
@@ -239,7 +251,7 @@ class World:
         with self.timed("calm"):
             self.calm_network()
             self.webhooks_arrive()
-            before = None
+            before = self._digest()
             for _ in range(ROUNDS):
                 self.pass_time()
                 self.drain()

@@ -191,6 +191,7 @@ def test_inside_the_hold_a_cancellation_needs_no_answer_and_the_reserved_units_a
 def test_the_limit_without_shipping_cancels_the_order_and_its_order_in_the_store(account, market, store):
     """A263: TikTok's own clock."""
     order = in_magento(market, account)
+    market.post("settings", rotate_refresh_token=False)  # the account is put back for later tests as it was
     market.post("clock", advance_seconds=30 * 86400)
     take_in(account, order.number)
     assert now(order).remote_status == "CANCELLED"
@@ -286,7 +287,7 @@ def test_a_part_of_an_order_is_cancelled_and_the_rest_is_shipped(account, market
     assert "1 of the order's lines" in message
     row = now(order)
     assert (row.remote_status, row.cancel_requested) == ("AWAITING_SHIPMENT", False)
-    assert "Some lines were cancelled" in row.warning
+    assert row.warning == "", "the same units are taken off the Magento order by themselves"
     assert push.push(parcel(order, "RM000000001GB", quantities={"TEE-BLA-S": 1})).state == "delivered"
 
 

@@ -51,7 +51,8 @@ def test_half_of_a_sg_package_is_not_sent_and_says_what_to_do(app, market):
     order = place(market, account, ("MUG-01", 2))
     outcome = push.push(parcel(order, "NV123456", carrier="Ninja Van", quantities={"MUG-01": 1}))
     assert (outcome.state, outcome.code) == (parcels.PENDING, "ship.lines")
-    assert "Split the package" in outcome.remedy
+    assert "by whole SKU only" in outcome.message
+    assert "under the same tracking number" in outcome.remedy
     assert packages(market, order) == []
 
 

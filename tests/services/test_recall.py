@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from connector.clients import errors as api
-from connector.core.db import db
+from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.models.aftersales import CreditMemo, RecallTask
 from connector.models.order import Order, Reservation
@@ -149,3 +149,55 @@ def test_an_order_that_was_shipped_without_the_store_keeps_its_units_until_they_
     market.post(f"orders/{number}/cancel", by="SYSTEM")
     fresh = take_in(account, number)
     assert (fresh.tag, task_of(fresh)) == ("", None)
+
+
+def test_a_parcel_that_the_store_knows_nothing_of_is_awaited_as_well_and_only_what_never_left_is_given_back(account, market, store):
+    """Entered by a person, so that Magento shows nothing shipped: TikTok's cancellation does not put it on the shelf."""
+    part = in_magento(market, account, ("TEE-BLA-S", 2))
+    whole = in_magento(market, account, ("MUG-01", 1))
+    part_number, whole_number = part.number, whole.number
+    before = salable(store, "TEE-BLA-S") + 2, salable(store, "MUG-01") + 1
+    push.push(parcel(part, "RM000000001GB", origin="form", quantities={"TEE-BLA-S": 1}))
+    push.push(parcel(whole, "RM000000002GB", origin="form"))
+    for order in (part, whole):
+        take_in(account, order.number)
+        market.post(f"orders/{order.number}/cancel", by="SYSTEM")
+        take_in(account, order.number)
+    for _ in range(2):
+        shop.perform("orders.follow", account.id)
+        shop.perform("returns.memos", account.id)
+    part, whole = take_in(account, part_number), take_in(account, whole_number)
+    assert (salable(store, "TEE-BLA-S"), salable(store, "MUG-01")) == (before[0] - 1, before[1] - 1)
+    assert store.order(whole)["state"] == "processing"
+    assert task_of(part).units == {"TEE-BLA-S": 1}
+    recall.move(part.id, "lost", actor=WHO)
+    assert "1 unit went back" in recall.move(whole.id, "received", actor=WHO)
+    shop.perform("returns.memos", account.id)
+    part, whole = take_in(account, part_number), take_in(account, whole_number)
+    assert (salable(store, "TEE-BLA-S"), salable(store, "MUG-01")) == (before[0] - 1, before[1])
+    assert [store.order(order)["state"] for order in (part, whole)] == ["closed", "closed"]
+    assert store.get("ledger", sku="TEE-BLA-S")["balanced"]
+
+
+def test_what_never_left_is_invoiced_before_it_is_refunded_where_only_the_parcel_was(account, market, store):
+    """Invoiced by the merchant with the parcel: a refund of "one unit" would take the shipped one."""
+    shop.change_policy(account, create_invoice=False)
+    order = in_magento(market, account, ("TEE-BLA-S", 3))
+    before = salable(store, "TEE-BLA-S") + 3
+    store.ship(order, "RM000000001GB", units={"TEE-BLA-S": 1})
+    item = store.order(order)["items"][0]["item_id"]
+    store.post(f"orders/{order.magento_id}/invoice", capture=False, items=[{"order_item_id": item, "qty": 1}])
+    shipments.collect(account.id)
+    assert push.push_order(order.id)[0].state == "delivered"
+    line = next(line["id"] for line in market.order(order.number)["line_items"] if line["display_status"] == "AWAITING_SHIPMENT")
+    market.post(f"orders/{order.number}/cancel", by="SELLER", line_ids=[line])
+    take_in(account, order.number)
+    store.post("faults", kind="lost_answer", match={"method": "POST", "path": "/invoice$"}, times=1)
+    for _ in range(3):
+        with unit_of_work() as session:
+            session.execute(update(CreditMemo).values(retry_at=None))
+        shop.perform("returns.memos", account.id)
+    (shown,) = store.order(order)["items"]
+    assert [shown[f"qty_{name}"] for name in ("invoiced", "shipped", "refunded", "canceled")] == [2, 1, 1, 0]
+    ledger = next(row for row in store.get("ledger", sku="TEE-BLA-S")["stocks"] if row["reservations"])
+    assert (salable(store, "TEE-BLA-S"), ledger["reservations"]) == (before - 2, -1), "one is gone, one still to be shipped"

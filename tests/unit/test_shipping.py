@@ -157,10 +157,33 @@ def test_a_package_is_not_torn_where_the_market_ships_whole_packages() -> None:
     units = (unit("1", package="p1"), unit("2", package="p1"))
     refused = ship_verdict(facts(market="SG", units=units, quantities={"TEE": 1})).refusal
     assert refused is not None
-    assert "Split the package" in refused["remedy"]
+    assert "whole SKU only; TEE would be torn apart" in refused["message"]
+    assert "the same tracking number" in refused["remedy"]
     assert refused["facts"]["left_out"] == ["2"]
     whole = ship_verdict(facts(market="SG", units=units, quantities={"TEE": 2}))
     assert (whole.outcome, whole.route) == ("ship", "ship_package")
+
+
+def test_the_rules_of_a_split_in_each_market() -> None:
+    """A268, TTS §5.5.1: by unit where TikTok allows it, never with a cancelled unit, never out of a combined package; every open line is named."""
+    units = (
+        Unit("1", "A", "AWAITING_SHIPMENT", "P", sku_id="a"), Unit("2", "A", "AWAITING_SHIPMENT", "P", sku_id="a"),
+        Unit("3", "B", "AWAITING_SHIPMENT", "P", sku_id="b"), Unit("4", "C", "AWAITING_SHIPMENT", "Q", sku_id="c"),
+    )  # fmt: skip
+    chile = ShipFacts(
+        number="5", market="CL", status="AWAITING_SHIPMENT", fulfillment_type="FULFILLMENT_BY_SELLER", shipping_type="SELLER", cancel_requested=False,
+        units=units, quantities={"A": 1}, tracking="NV000001",
+    )  # fmt: skip
+    verdict = ship_verdict(chile)
+    assert (verdict.outcome, verdict.split) == ("ship", (("1",), ("2", "3"), ("4",)))
+    assert ship_verdict(replace(chile, quantities={"C": 1})).split == ()
+    assert ship_verdict(replace(chile, quantities={"A": 2, "C": 1})).split == (("1", "2", "4"), ("3",))
+    for changed, word in (
+        ({"market": "BR"}, "whole SKU"), ({"combined": True}, "combined"),
+        ({"units": (*units, Unit("9", "D", "CANCELLED", "P", sku_id="d"))}, "cancelled"),
+    ):  # fmt: skip
+        refusal = ship_verdict(replace(chile, **changed)).refusal
+        assert refusal is not None and word in refusal["message"] and refusal["remedy"], changed
 
 
 def test_lines_of_a_tiktok_order_are_read_with_their_magento_skus() -> None:

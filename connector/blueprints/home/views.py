@@ -32,7 +32,7 @@ def alerts() -> list[Banner]:
         found.append(
             Banner(
                 "danger", f"Authorisation expired: {account.title}", account.auth_message or "Its work is paused and goes on by itself afterwards.", "Re-authorise",
-                url_for("accounts.edit", account_id=account.id) if "accounts.edit" in _views() else "",
+                url_for("accounts.show", account_id=account.id),
             )
         )  # fmt: skip
     if schedules.scheduler_silent_for() is not None and db.session.query(Account.id).first():
@@ -43,12 +43,6 @@ def alerts() -> list[Banner]:
         names = ", ".join(sorted({f"{one.kind} of {one.account.title}" if one.account else one.kind for one in missed})[:3])
         found.append(Banner("warning", "Scheduled work is late", f"{names} missed two of its periods.", "Open the schedule", url_for("queue.schedule")))
     return found
-
-
-def _views() -> dict[str, object]:
-    from flask import current_app
-
-    return dict(current_app.view_functions)
 
 
 @bp.get("/")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from connector.core.db import db
 from connector.web import live
@@ -16,7 +16,7 @@ bp = Blueprint("live", __name__)
 def stream() -> Response:
     """Server-sent events ``run:changed`` and ``orders:changed``; 204 when this process has no room, then the page polls."""
     db.session.remove()  # a stream lives for minutes: it must not hold a connection
-    events = live.stream()
+    events = live.stream(request.args.get("since", type=float))
     if events is None:
         return Response(status=204)
     return Response(events, mimetype="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})

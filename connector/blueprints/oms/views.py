@@ -50,6 +50,12 @@ def _failed() -> dict[str, Any]:
     return {"failed": db.session.scalar(select(func.count()).select_from(OmsUpdate).where(*_retriable(), *mine))}
 
 
+def _batch_failed() -> int:
+    """Lines of the batch that can be tried again; what could not be read has to be sent again."""
+    query = select(func.count()).select_from(OmsUpdate).where(*_retriable(), OmsUpdate.batch_id == _batch().id)
+    return db.session.scalar(query) or 0
+
+
 def _batch() -> OmsBatch:
     return batches.get((request.view_args or {})["batch_id"])
 
@@ -62,7 +68,7 @@ grid_routes(
     BATCH_LINES,
     "oms/batch.html",
     scope=lambda: _batch().id,
-    context=lambda: {"batch": _batch(), "counts": batches.counts(_batch().id), "labels": UPDATE_LABELS},
+    context=lambda: {"batch": _batch(), "retriable": _batch_failed()},
     rule="/batches/<int:batch_id>",
     name="batch",
 )

@@ -15,7 +15,7 @@ from connector.core.db import db
 from connector.core.errors import DomainError
 from connector.models.order import Shipment
 from connector.services import accounts, events
-from connector.services.orders import polling, push, ship, ship_file
+from connector.services.orders import combining, polling, push, ship, ship_file
 from connector.services.orders.providers import known_providers
 from connector.services.orders.ship import Tracking
 from connector.web.auth import requires
@@ -70,8 +70,41 @@ def ship_form() -> AnyResponse | str | tuple[str, int]:
             return go_to(url_for("queue.run", run_id=submitted[0].run_id) if len(submitted) == 1 else url_for("queue.index"))
     previews = ship.preview(ids)
     carriers = {account_id: [one.name for one in known_providers(account_id)] for account_id in {one.account_id for one in previews}}
-    page = render_template("orders/ship.html", previews=previews, carriers=carriers, entered=entered, problem=problem, ids=ids)
+    try:
+        offers = combining.offers([one.order_id for one in previews if one.kind in (ship.FORM, ship.READY) and not one.combined_with])
+    except ApiError:
+        offers = None
+    page = render_template("orders/ship.html", previews=previews, carriers=carriers, entered=entered, problem=problem, ids=ids, offers=offers)
     return (page, 422) if problem else page
+
+
+@bp.post("/combine")
+@requires("orders.write")
+def combine() -> AnyResponse:
+    """One package of these orders (A269); back to the page on which they are shipped."""
+    ids = [int(one) for one in request.form.getlist("order") if one.isdigit()][: combining.MOST + 1]
+    page = [one for one in request.form.getlist("page") if one.isdigit()][:500]
+    try:
+        toast(combining.combine(ids, actor=current_user.email))
+    except (DomainError, ApiError) as error:
+        toast(_in_words(error), "danger")
+    return go_to(url_for("orders.ship_form", order=page or ids))
+
+
+@bp.post("/<int:order_id>/take-apart")
+@requires("orders.write")
+def take_apart(order_id: int) -> AnyResponse:
+    """Undo a combination, until its shipment is arranged."""
+    find(order_id)
+    try:
+        toast(combining.take_apart(order_id, actor=current_user.email))
+    except (DomainError, ApiError) as error:
+        toast(_in_words(error), "danger")
+    return go_to(url_for("orders.order", order_id=order_id, _anchor="packages"))
+
+
+def _in_words(error: DomainError | ApiError) -> str:
+    return f"{error.message} {error.remedy}".strip() if isinstance(error, DomainError) else f"{describe(error).title}: {error}"
 
 
 @bp.route("/ship-file", methods=["GET", "POST"])

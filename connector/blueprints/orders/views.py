@@ -17,7 +17,7 @@ from connector.models.aftersales import CreditMemo, Return
 from connector.models.order import Cancellation, MagentoOrderIntent, Order, OrderLine, OrderPayload, Reservation, Shipment
 from connector.models.trace import ApiCall, Decision, Event
 from connector.services import connections, events
-from connector.services.orders import recall, reject, ship
+from connector.services.orders import combining, recall, reject, ship
 from connector.services.recording import mask
 from connector.web.auth import can, requires
 from connector.web.forms import render_form
@@ -63,6 +63,8 @@ def _facts(found: Order, revealed: bool) -> dict[str, Any]:
         "now": connections.shop_now(found.account),
         "lines": db.session.scalars(select(OrderLine).where(OrderLine.order_id == found.id).order_by(OrderLine.id)).all(),
         "parcels": db.session.scalars(select(Shipment).where(Shipment.order_id == found.id).order_by(Shipment.id)).all(),
+        "packages": packages_of(payload),
+        "combined_with": combining.shares([found.id]).get(found.id, ()),
         "cancellations": db.session.scalars(select(Cancellation).where(Cancellation.order_id == found.id).order_by(Cancellation.id)).all(),
         "returns": db.session.scalars(select(Return).where(Return.order_id == found.id).order_by(Return.id)).all(),
         "credit_memos": db.session.scalars(select(CreditMemo).where(CreditMemo.order_id == found.id).order_by(CreditMemo.id)).all(),
@@ -85,6 +87,21 @@ def _facts(found: Order, revealed: bool) -> dict[str, Any]:
         "ship_refusal": ship.why_not(found),
         "can_reject": found.remote_status in reject.REJECTABLE,
     }  # fmt: skip
+
+
+def packages_of(payload: OrderPayload | None) -> list[dict[str, Any]]:
+    """TikTok's packages of the order as last read (TTS §5.4.5): id, status, tracking number, units by SKU, and what made them: a split, a combination."""
+    body = payload.body if payload else {}
+    mark = str(body.get("split_or_combine_tag") or "")
+    rows: dict[str, dict[str, Any]] = {}
+    for line in body.get("line_items") or ():
+        if package_id := str(line.get("package_id") or ""):
+            row = rows.setdefault(package_id, {"id": package_id, "status": "", "tracking": "", "units": {}, "mark": mark})
+            row["status"] = row["status"] or str(line.get("package_status") or "")
+            row["tracking"] = row["tracking"] or str(line.get("tracking_number") or "")
+            sku = str(line.get("seller_sku") or line.get("sku_name") or "unit")
+            row["units"][sku] = row["units"].get(sku, 0) + 1
+    return list(rows.values())
 
 
 def buyer(payload: OrderPayload | None, address: dict[str, Any], revealed: bool) -> dict[str, Any]:

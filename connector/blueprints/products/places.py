@@ -47,7 +47,7 @@ def of_field(path: str, listing: Listing) -> Place:
         words = f"{name.removesuffix('_policy_id').title()} policy"
         return Place(words, _if_open("policies.edit", policy_id=policy_id)) if policy_id else Place(words)
     if path == "account":
-        return Place("TikTok Account", _if_open("accounts.edit", account_id=listing.account_id))
+        return Place("TikTok Account", _if_open("accounts.show", account_id=listing.account_id))
     if path.startswith(_OF_TEMPLATE):
         return (
             Place("Listing template", _if_open("templates.edit", template_id=template.id))

@@ -178,6 +178,45 @@ class FulfillmentApi(Caller):
         """TTS §5.5.10: {order_id, can_split, reason, must_split, must_split_reasons}."""
         return self._rows("split_attributes", "split_attributes", query={"order_ids": ",".join(order_ids)})
 
+    def split_order(self, order_id: str, groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Each group of lines becomes a package (TTS §5.5.10). ``groups``: own label -> line ids; the answer: own label -> package id.
+
+        Errors: `Conflict` tts.already_shipped, `Rejected` tts.on_hold, tts.package_status, tts.parameter; `Uncertain` when the answer is lost (read the
+        order: its lines name their packages).
+        """
+        body = {"splittable_groups": [{"id": label, "order_line_item_ids": list(line_ids)} for label, line_ids in groups.items()]}
+
+        def read(data: Data) -> dict[str, str]:
+            return {str(one["splittable_group_id"]): str(one["id"]) for one in data.get("packages") or []}
+
+        return self._call("split_order", read, path={"order_id": order_id}, body=body)
+
+    def combinable_packages(self, *, page_size: int = 50, page_token: str | None = None) -> Page:
+        """Groups of orders that may leave in one package (TTS §5.5.10): {id, order_ids}."""
+        return self._page("combinable_packages", "combinable_packages", query={"page_size": str(page_size), "page_token": page_token})
+
+    def combine_packages(self, groups: Mapping[str, Sequence[str]]) -> BatchResult:
+        """One package of each group (TTS §5.5.10). ``groups``: id of the combinable group -> order ids. Errors by that id; ``data["packages"]``: {id, order_ids}.
+
+        `Uncertain` when the answer is lost (read the orders: their lines name their packages).
+        """
+        body = {"combinable_packages": [{"id": group_id, "order_ids": list(order_ids)} for group_id, order_ids in groups.items()]}
+        return self._call("combine_packages", lambda data: read_batch(data, "id"), body=body)
+
+    def uncombine_package(self, package_id: str, order_ids: Sequence[str]) -> list[Data]:
+        """These orders leave the combined package, each into one of its own (TTS §5.5.10): {id, order_ids} of every package there is then.
+
+        Errors: `NotFound` tts.package_not_found, `Rejected` tts.package_status when it is not combined or its shipment is arranged.
+        """
+        return self._call(
+            "uncombine_package", lambda data: list(data.get("packages") or []), path={"package_id": package_id}, body={"order_ids": list(order_ids)}
+        )
+
+    def report_delivery(self, packages: Sequence[Mapping[str, str]]) -> BatchResult:
+        """What became of packages of the seller's own fleet (TTS §5.5.10, SEA): {id, delivery_type, fail_delivery_reason, file_type, file_url}; errors by
+        package id."""
+        return self._call("report_delivery", lambda data: read_batch(data, "package_id"), body={"packages": [dict(one) for one in packages]})
+
 
 def _shipping_info(tracking_number: str, shipping_provider_id: str) -> Data:
     return {"tracking_number": tracking_number, "shipping_provider_id": shipping_provider_id}

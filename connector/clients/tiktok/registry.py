@@ -95,6 +95,11 @@ OPERATIONS: dict[str, Operation] = {
         fallback_path="/fulfillment/{version}/orders/{order_id}/tracking",
     ),
     "split_attributes": _get("/fulfillment/{version}/orders/split_attributes"),
+    "split_order": _post("/fulfillment/{version}/orders/{order_id}/split"),
+    "combinable_packages": _get("/fulfillment/{version}/combinable_packages/search"),
+    "combine_packages": _post("/fulfillment/{version}/packages/combine"),
+    "uncombine_package": _post("/fulfillment/{version}/packages/{package_id}/uncombine"),
+    "report_delivery": _post("/fulfillment/{version}/packages/deliver"),
     # TTS §5.6 cancel, return, refund
     "aftersale_eligibility": _get("/return_refund/{version}/orders/{order_id}/aftersale_eligibility", "202602", fallback="202512"),
     "cancel_order": _post("/return_refund/{version}/cancellations", "202602", "202309"),

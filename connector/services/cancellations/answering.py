@@ -21,10 +21,10 @@ from connector.domain import cancellations as requests
 from connector.domain.cancellations import ANSWERS, APPROVE, DECISIONS, PENDING, REJECT, Offer
 from connector.domain.shipping import Check
 from connector.models.account import Account
-from connector.models.order import CREATED, Cancellation, Order, Shipment
+from connector.models.order import Cancellation, Order, Shipment
 from connector.services import connections, events, runs
 from connector.services.cancellations import importing
-from connector.services.orders import fence, intake, parcels, state, undo
+from connector.services.orders import fence, intake, parcels, undo
 from connector.services.orders.push import market_of, read_order
 
 #: Requests whose reasons TikTok is asked for one by one before the confirm page; beyond these the first of each account speaks for the others.
@@ -270,14 +270,15 @@ def _part(order_id: int, one: Cancellation, payload: Mapping[str, Any]) -> str:
     """The order lives on: a part of it was cancelled, or TikTok has not carried the cancellation out yet."""
     about = set(requests.line_ids(one.data))
     gone = {str(line["id"]) for line in payload.get("line_items") or () if line.get("display_status") == "CANCELLED"}
+    from connector.services.returns import credit_memos
+
     with unit_of_work() as session:
         order = fence.lock(session, order_id)
         if not about <= gone:
             order.dirty_at = order.dirty_at or utcnow()
             return "The request was accepted; TikTok is still carrying it out."
-        if order.state == CREATED:
-            state.warn(order, "Some lines were cancelled on TikTok. Refund or cancel the same units of the store's order.")
-    return f"The request was accepted: {len(about)} of the order's lines are cancelled, the others remain to be shipped."
+        done = credit_memos.lines_cancelled(session, order)
+    return f"The request was accepted: {len(about)} of the order's lines are cancelled, the others go on. {done}".rstrip()
 
 
 def _offer(client: TikTokClient, cancel_id: str, answer: str) -> Offer:
@@ -315,12 +316,17 @@ def _on_the_shelf(order: Order, payload: Mapping[str, Any]) -> Check:
 
 
 def _effect(order: Order, one: Cancellation, answer: str) -> str:
+    from connector.services.returns import credit_memos
+
     if answer == REJECT:
         return "The order stays and may be shipped; the answer is recorded."
     if not order.magento_id:
         return "The order is not in the store; its reserved units become free."
     if len(requests.line_ids(one.data)) not in (0, order.item_count):
-        return f"Only a part is cancelled; refund or cancel the same units of order {order.magento_number or order.magento_id} in the store."
+        number = order.magento_number or order.magento_id
+        if credit_memos.by_hand(order):
+            return f"Only a part is cancelled: take the same units off order {number} in the store by hand."
+        return f"Only a part is cancelled: its units are taken off order {number} in the store and return to stock, once."
     return f"Order {order.magento_number or order.magento_id} is cancelled in the store and its units return to stock, once."
 
 

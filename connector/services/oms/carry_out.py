@@ -14,7 +14,7 @@ from connector.models.aftersales import GOODS_ASK, GOODS_EXPECTED, GOODS_RECEIVE
 from connector.models.order import Cancellation, Order, OrderLine, Shipment
 from connector.services import cancellations
 from connector.services.oms.apply import ACTOR, Applied, Claimed, done, ignored, waits
-from connector.services.orders import parcels, push, reject, ship
+from connector.services.orders import own_fleet, parcels, push, reject, ship
 
 ORIGIN = "oms"
 #: A refused parcel that waits for something that passes is looked at again.
@@ -79,10 +79,13 @@ def cancelled(job: Claimed) -> Applied:
 
 
 def delivered(job: Claimed) -> Applied:
-    """TikTok hears of a delivery from the carrier (TTS §5.5.10: only a seller's own fleet reports it)."""
+    """TikTok hears of a delivery from the carrier; only a seller's own fleet reports it (TTS §5.5.10)."""
     order, _ = _order(job)
     if order.remote_status in ("DELIVERED", "COMPLETED"):
         return ignored(f"Order {order.number} is {order.remote_status} on TikTok already.")
+    if own_fleet.reports(order):
+        said = own_fleet.delivered(order.id)
+        return done(said) if said else ignored(f"No package of order {order.number} is on its way, so there is no delivery to report.")
     return ignored(f"Nothing is sent: TikTok hears from the carrier that order {order.number} was delivered. On TikTok it is {order.remote_status}.")
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sqlalchemy import and_, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from connector.core.clock import utcnow
 from connector.core.db import db
 from connector.domain import cancellations as requests
-from connector.models.order import Cancellation, Order, OutgoingAction, Shipment
+from connector.models.order import Cancellation, Order, OrderLine, OutgoingAction, Shipment
 
 ARRANGE = "arrange"
 CLAIM = timedelta(minutes=3)
@@ -26,6 +26,18 @@ def lock(session: Session, order_id: int) -> Order:
     order = session.get(Order, order_id, populate_existing=True, with_for_update=True)
     assert order is not None
     return order
+
+
+def together(order_id: int) -> list[int]:
+    """This order and those whose lines are in one package with its own (TTS §5.5.10), in the order in which they are locked."""
+    mine, other = aliased(OrderLine), aliased(OrderLine)
+    query = select(other.order_id).join(mine, mine.package_id == other.package_id).where(mine.order_id == order_id, mine.package_id != "")
+    return sorted({order_id, *db.session.scalars(query)})
+
+
+def lock_together(session: Session, order_id: int) -> dict[int, Order]:
+    """The rows of all of them, by id: what leaves in one package leaves for every order in it."""
+    return {one: lock(session, one) for one in together(order_id)}
 
 
 def cancelling(order_id: int, since: datetime | None = None) -> bool:
@@ -43,9 +55,10 @@ def cancelling(order_id: int, since: datetime | None = None) -> bool:
 
 def being_sent(order_id: int) -> str | None:
     """The tracking number of a parcel that is being sent to TikTok right now, "label" while one is arranged, else None."""
-    parcel = db.session.scalar(select(Shipment.tracking_number).where(Shipment.order_id == order_id, Shipment.state == "sending").limit(1))
+    orders = together(order_id)
+    parcel = db.session.scalar(select(Shipment.tracking_number).where(Shipment.order_id.in_(orders), Shipment.state == "sending").limit(1))
     if parcel is not None:
         return parcel
-    query = select(OutgoingAction.id).where(OutgoingAction.order_id == order_id, OutgoingAction.action == ARRANGE, OutgoingAction.state == "sent")
+    query = select(OutgoingAction.id).where(OutgoingAction.order_id.in_(orders), OutgoingAction.action == ARRANGE, OutgoingAction.state == "sent")
     query = query.where(OutgoingAction.updated_at >= utcnow() - CLAIM)
     return "label" if db.session.scalar(query.limit(1)) is not None else None

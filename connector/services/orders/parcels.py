@@ -24,7 +24,7 @@ from connector.services.storefronts import EXTERNAL, LABELS
 WAITING_CARRIER, PENDING, SENDING, DELIVERED, FAILED, IGNORED = "waiting_carrier", "pending", "sending", "delivered", "failed", "ignored"
 OPEN_STATES = (PENDING, SENDING, WAITING_CARRIER, FAILED)
 #: Codes of an order's error that a delivered parcel settles.
-SETTLED = ("ship.", "carrier.", "tts.")
+SETTLED = ("ship.", "carrier.", "tts.", "label.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,14 @@ def delivered(
             .where(OrderLine.order_id == order.id, OrderLine.line_id.in_(line_ids), OrderLine.tracking_number == "")
             .values(tracking_number=parcel.tracking_number, shipping_provider_id=parcel.provider_id, package_id=parcel.package_id)
         )
+        if package_ids:  # orders in one package with this one leave with it
+            with_it = select(OrderLine.order_id).where(OrderLine.package_id.in_(package_ids), OrderLine.order_id != order.id)
+            session.execute(
+                update(Order)
+                .where(Order.id.in_(with_it), Order.dirty_at.is_(None))
+                .values(dirty_at=utcnow(), updated_at=Order.updated_at)
+                .execution_options(synchronize_session=False)
+            )
         order.tracking_number = order.tracking_number or parcel.tracking_number
         order.carrier_name = order.carrier_name or parcel.provider_name
         order.dirty_at = order.dirty_at or utcnow()

@@ -24,7 +24,7 @@ from connector.domain.shipping import Check, ShipFacts, Verdict
 from connector.models.account import Account
 from connector.models.order import Cancellation, Order, OrderLine, Shipment
 from connector.services import connections, events, policies
-from connector.services.orders import fence, parcels, providers
+from connector.services.orders import fence, parcels, providers, splitting
 from connector.services.orders.parcels import DELIVERED, FAILED, IGNORED, PENDING, SENDING, WAITING_CARRIER, Outcome
 
 #: How long a claimed parcel is believed to be under way.
@@ -123,7 +123,14 @@ def _send(client: TikTokClient, job: _Job) -> Outcome:
         )
         package_ids, warning = [marked.package_id], " ".join(filter(None, (marked.warning, warning)))
     else:
-        package_ids = shipping.packages_of(units, verdict.choice.line_ids)
+        if verdict.split:
+            if (refusal := splitting.why_not(client, order.number)) is not None:
+                return parcels.held_back(
+                    parcel.id, PENDING, "ship.split", refusal["message"], refusal["remedy"], retry_in=timedelta(minutes=15), flag=True
+                )  # fmt: skip
+            package_ids = [splitting.split_off(client, order, verdict.split)]
+        else:
+            package_ids = shipping.packages_of(units, verdict.choice.line_ids)
         for package_id in package_ids:
             client.ship_package(package_id, tracking_number=parcel.tracking_number, shipping_provider_id=match.provider_id)
     return parcels.delivered(
@@ -155,8 +162,8 @@ def _carrier(job: _Job, payload: Mapping[str, Any]) -> CarrierMatch | None:
 def _decide(job: _Job, payload: Mapping[str, Any], match: CarrierMatch | None) -> Verdict:
     """Judge, and when the parcel may leave store its lines in the same transaction, so that no other parcel of the order takes them."""
     with unit_of_work() as session:
-        order = fence.lock(session, job.order.id)
-        parcel = session.get(Shipment, job.parcel.id, populate_existing=True)
+        members = fence.lock_together(session, job.order.id)
+        order, parcel = members[job.order.id], session.get(Shipment, job.parcel.id, populate_existing=True)
         assert parcel is not None
         others = session.scalars(select(Shipment).where(Shipment.order_id == order.id, Shipment.id != parcel.id, Shipment.state.in_((SENDING, DELIVERED))))
         facts = ShipFacts(
@@ -165,15 +172,18 @@ def _decide(job: _Job, payload: Mapping[str, Any], match: CarrierMatch | None) -
             status=str(payload.get("status") or ""),
             fulfillment_type=str(payload.get("fulfillment_type") or ""),
             shipping_type=str(payload.get("shipping_type") or ""),
-            cancel_requested=bool(payload.get("is_buyer_request_cancel")) or cancellation_open(order.id) or fence.cancelling(order.id, job.since),
+            cancel_requested=bool(payload.get("is_buyer_request_cancel")) or any(cancellation_open(one) or fence.cancelling(one, job.since) for one in members),
             units=shipping.units_of(payload, job.skus),
             quantities=parcel.quantities,
             mine=frozenset(parcel.line_ids),
             taken=frozenset(line_id for other in others for line_id in other.line_ids),
             tracking=parcel.tracking_number,
             carrier=match,
+            combined=payload.get("split_or_combine_tag") == "COMBINED",
         )
         verdict = shipping.ship_verdict(facts)
+        if verdict.outcome == "ship" and verdict.route == shipping.SHIP_PACKAGE:
+            _one_at_a_time(parcel)
         if verdict.outcome == "ship":
             assert match is not None
             there = [unit.line_id for unit in shipping.already_there(facts)]
@@ -181,6 +191,17 @@ def _decide(job: _Job, payload: Mapping[str, Any], match: CarrierMatch | None) -
         if verdict.outcome == "ship" or parcel.error_code != f"ship.{verdict.refusal['check'] if verdict.refusal else ''}":
             events.record_decision("order", order.id, "ship", [dict(check) for check in verdict.checks])
         return verdict
+
+
+def _one_at_a_time(parcel: Shipment) -> None:
+    """A split changes the packages of the whole order: while another parcel of it is being sent, this one waits. Raises ``Unavailable``."""
+    query = select(Shipment).where(Shipment.order_id == parcel.order_id, Shipment.id < parcel.id, Shipment.state == SENDING, Shipment.retry_at > utcnow())
+    other = db.session.scalar(query.limit(1))
+    if other is not None:
+        raise api.Unavailable(
+            f"Parcel {other.tracking_number} of the order is being sent by another worker", system="tiktok", operation="ship", code="ship.in_progress",
+            retry_after=5.0,
+        )  # fmt: skip
 
 
 def _refused_by_us(job: _Job, check: Check, match: CarrierMatch | None) -> Outcome:

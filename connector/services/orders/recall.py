@@ -67,8 +67,11 @@ def why_left(session: Session, order: Order, was: str = "") -> str:
     return f"it was {was} on TikTok" if was and was != tiktok.CANCELLED and tiktok.is_shipped(was) else ""
 
 
-def open_for(session: Session, order: Order, why: str) -> RecallTask | None:
-    """Tag the order and open its recall in the caller's transaction, once; None for goods that are TikTok's to handle."""
+def open_for(session: Session, order: Order, why: str, *, shipped: Mapping[str, int] | None = None) -> RecallTask | None:
+    """Tag the order and open its recall in the caller's transaction, once; None for goods that are TikTok's to handle.
+
+    ``shipped``: the store's SKU -> units that left, where only the store knows. What never left is held for nobody any more.
+    """
     if order.fulfillment_type == tiktok.BY_TIKTOK:
         return None
     order.tag = TAG
@@ -78,17 +81,34 @@ def open_for(session: Session, order: Order, why: str) -> RecallTask | None:
         return known
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     values: dict[str, Any] = {
-        "account_id": order.account_id, "order_id": order.id, "state": RECALL_OPEN, "why": why[:300], "units": _sent(session, order), "received": {},
+        "account_id": order.account_id, "order_id": order.id, "state": RECALL_OPEN, "why": why[:300], "units": _sent(session, order, shipped or {}), "received": {},
         "note": "", "opened_at": utcnow(), "closed_by": "",
     }  # fmt: skip
     session.execute(dialect.insert(RecallTask).values(**values).on_conflict_do_nothing(index_elements=["order_id"]))
     task = session.scalars(query).one()
     text = f"TikTok cancelled the order after it was shipped: {why}. Stop the parcel or await it; nothing goes back into stock before it was received."
     events.record("recall.opened", "order", order.id, text, account_id=order.account_id, after={"units": task.units})
+    reservations.narrow(session, order.account_id, order.id, task.units)
     return task
 
 
-def _sent(session: Session, order: Order) -> dict[str, int]:
+def _store_units(session: Session, task: RecallTask) -> Counter[str]:
+    """The store's SKU -> units that left."""
+    rows = session.execute(select(OrderLine.seller_sku, OrderLine.magento_sku).where(OrderLine.order_id == task.order_id))
+    names = {seller: magento or seller for seller, magento in rows}
+    found: Counter[str] = Counter()
+    for sku, units in task.units.items():
+        found[names.get(sku, sku)] += units
+    return found
+
+
+def away(order_id: int) -> Counter[str] | None:
+    """The store's SKU -> units of an order's recall, whatever the store itself has shipped; None when it has none."""
+    task = of_order(order_id)
+    return _store_units(db.session(), task) if task is not None else None
+
+
+def _sent(session: Session, order: Order, shipped: Mapping[str, int]) -> dict[str, int]:
     """Seller SKU -> units that left, as far as is known; all of them when nobody says which."""
     lines = session.scalars(select(OrderLine).where(OrderLine.order_id == order.id)).all()
     sent = list(session.scalars(select(Shipment).where(Shipment.order_id == order.id, Shipment.state != "ignored")))
@@ -98,6 +118,7 @@ def _sent(session: Session, order: Order) -> dict[str, int]:
         wanted: Counter[str] = Counter()
         for parcel in sent:
             wanted.update(parcel.quantities)
+        wanted = wanted or Counter(shipped)
         for line in lines:
             sku = line.magento_sku or line.seller_sku
             if wanted[sku] > 0:
@@ -207,15 +228,13 @@ def settle(order_id: int) -> str:
     if not order.magento_id:
         reservations.release(order_id, task.state)
         return _settled(order_id, "The order is not in the store; what it held here is free again.", names)
-    if external := storefronts.external_of(account.id):
-        return _settled(order_id, external.restock(order_id, task.received), names)
-    if task.state == RECALL_LOST and not policy.credit_memos:
-        return _settled(order_id, "The parcel is lost; the store's order stays as it is.", names)
     sellable: Counter[str] = Counter()
     for sku, units in task.received.items():
         sellable[names.get(sku, sku)] += units
-    if external := storefronts.external_of(order.account_id):
+    if external := storefronts.external_of(account.id):
         return _settled(order_id, external.restock(order_id, sellable), names)
+    if task.state == RECALL_LOST and not policy.credit_memos:
+        return _settled(order_id, "The parcel is lost; the store's order stays as it is.", names)
     return _settled(order_id, _refund(order, sellable), names)
 
 
@@ -223,16 +242,18 @@ def _refund(order: Order, sellable: Counter[str]) -> str:
     """Magento's way of giving a shipped order back: a credit memo with return to stock, and one without for what cannot be sold."""
     client = connections.magento_for(order.account_id)
     assert order.magento_id is not None
-    facts = client.order(order.magento_id)
     number = order.magento_number or order.magento_id
     memos = _memos(order.id)
+    if not memos:
+        _alone(order)
+    facts = client.order(order.magento_id)
     if not memos:
         items = [item for item in facts.get("items") or () if not item.get("parent_item_id")]
         if any(_open(item) > 0 for item in items):  # shipped units that were never invoiced: only what is invoiced can be refunded
             client.invoice(order.magento_id, capture=False, comment=f"Closes TikTok order {order.number}, which was cancelled after shipping")
             facts = client.order(order.magento_id)
             items = [item for item in facts.get("items") or () if not item.get("parent_item_id")]
-        memos = _plan(order, items, sellable)
+        memos = _plan(order, items, sellable, away(order.id) or Counter())
     if not memos:
         return f"Magento order {number} was refunded before; its credit memos say which units went back to stock."
     for memo in memos:
@@ -241,10 +262,22 @@ def _refund(order: Order, sellable: Counter[str]) -> str:
     with unit_of_work() as session:
         after = session.get_one(Order, order.id, populate_existing=True)
         after.magento_state, after.magento_status = facts.get("state"), facts.get("status")
-    return f"Magento order {number} was refunded; {returned} units went back into stock."
+    return f"Magento order {number} was refunded; {returned} unit{'' if returned == 1 else 's'} went back into stock."
 
 
-def _plan(order: Order, items: list[dict[str, Any]], sellable: Counter[str]) -> list[CreditMemo]:
+def _alone(order: Order) -> None:
+    """The memo of the units that never left is written by now, or is left to the recall. Raises ``Unavailable`` while one is being written."""
+    with unit_of_work() as session:
+        query = select(CreditMemo).where(CreditMemo.order_id == order.id, CreditMemo.key.startswith("lines:"))
+        for memo in session.scalars(query.with_for_update().execution_options(populate_existing=True)):
+            if memo.state == MEMO_SENDING:
+                text = f"The units of order {order.number} that never left are being taken off its Magento order"
+                raise api.Unavailable(text, system="connector", operation="recall", code="recall.busy", retry_after=30)
+            if memo.state == MEMO_WAITING:
+                memo.state, memo.failure_message = MEMO_IGNORED, "The recall has taken these units along."
+
+
+def _plan(order: Order, items: list[dict[str, Any]], sellable: Counter[str], away: Counter[str]) -> list[CreditMemo]:
     """Which units each credit memo takes, written down before the first call. Units that never left go back on the shelf as well."""
     back: dict[str, int] = {}
     gone: dict[str, int] = {}
@@ -252,7 +285,9 @@ def _plan(order: Order, items: list[dict[str, Any]], sellable: Counter[str]) -> 
         left = int(_number(item, "qty_invoiced") - _number(item, "qty_refunded"))
         if left <= 0:
             continue
-        kept = min(left, max(0, int(_number(item, "qty_invoiced") - _number(item, "qty_shipped"))))
+        sent = max(int(_number(item, "qty_shipped")), min(away[str(item["sku"])], int(_number(item, "qty_ordered"))))
+        away[str(item["sku"])] -= sent
+        kept = min(left, max(0, int(_number(item, "qty_invoiced") - _number(item, "qty_refunded")) - sent))
         taken = min(left - kept, sellable[str(item["sku"])])
         sellable[str(item["sku"])] -= taken
         back |= {str(item["item_id"]): kept + taken} if kept + taken else {}

@@ -20,10 +20,10 @@ from connector.domain.rejection import OUT_OF_STOCK, REASONS, Eligibility, read_
 from connector.domain.shipping import LINE_CANCEL_MARKETS, Check
 from connector.models.account import Account
 from connector.models.listing import ListingSku
-from connector.models.order import CREATED, Order, OrderLine, OutgoingAction, Shipment
+from connector.models.order import Order, OrderLine, OutgoingAction, Shipment
 from connector.services import connections, events, runs, storefronts
 from connector.services.accounts import reasons
-from connector.services.orders import actions, fence, intake, parcels, state, undo
+from connector.services.orders import actions, fence, intake, parcels, undo
 from connector.services.orders.push import market_of, read_order
 from connector.services.products import due
 
@@ -190,6 +190,8 @@ def _eligibility_check(order: Order, payload: Mapping[str, Any], eligible: Eligi
 
 def _finish(order_id: int, payload: Mapping[str, Any], reason: str) -> str:
     """Our side of a rejection that TikTok has accepted: take the order in anew, undo it in Magento, ask for the stock to be pushed again."""
+    from connector.services.returns import credit_memos
+
     order = db.session.get(Order, order_id, populate_existing=True)
     assert order is not None
     intake.store_page(intake.rules_for(order.account_id, order.origin), [payload])
@@ -209,10 +211,9 @@ def _finish(order_id: int, payload: Mapping[str, Any], reason: str) -> str:
             if reason == OUT_OF_STOCK:
                 _ask_for_stock(order, lines)
         whole = str(payload.get("status")) == "CANCELLED"
-        if not whole and order.state == CREATED:
-            state.warn(order, "Some lines were rejected on TikTok. Refund or cancel the same units of the Magento order.")
+        done = "" if whole else credit_memos.lines_cancelled(session, order)
     if not whole:
-        return "The lines that were not shipped were rejected on TikTok."
+        return f"The lines that were not shipped were rejected on TikTok. {done}".rstrip()
     undone = undo.cancel_in_magento(order_id, reason=f"rejected, {REASONS[reason]}")
     return "Rejected on TikTok." if undone.how == "nothing" else f"Rejected on TikTok. {undone.message}"
 

@@ -84,6 +84,27 @@ def release(order_id: int, reason: str) -> int:
         return count
 
 
+def narrow(session: Session, account_id: int, order_id: int, units: Mapping[str, int]) -> None:
+    """Let an order hold no more than ``units`` (seller SKU -> units) of what it holds; the rest is free."""
+    names = _mapped(session, account_id, set(units))
+    wanted: Counter[str] = Counter()
+    for sku, quantity in units.items():
+        wanted[names.get(sku, sku)] += quantity
+    query = select(Reservation).where(Reservation.order_id == order_id, Reservation.released_at.is_(None))
+    changed = set()
+    for row in session.scalars(query.execution_options(populate_existing=True)):
+        keep_units = wanted[row.sku]
+        if keep_units >= row.quantity:
+            continue
+        changed.add(row.sku)
+        if keep_units:
+            row.quantity = keep_units
+        else:
+            row.released_at, row.release_reason = utcnow(), "cancelled"
+    if changed:
+        due.mark(reason="TikTok orders", content=False, skus=changed)
+
+
 def open_units(skus: list[str] | None = None) -> dict[str, int]:
     """Units held per SKU over all accounts; of all SKUs that have any when none are named."""
     query = select(Reservation.sku, func.sum(Reservation.quantity)).where(Reservation.released_at.is_(None)).group_by(Reservation.sku)

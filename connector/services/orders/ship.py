@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from connector.clients.errors import ApiError, Uncertain
+from connector.clients.errors import ApiError, Rejected, Uncertain, describe
 from connector.clients.tiktok import TikTokClient
 from connector.clients.tiktok.fulfillment import ShippingDocument
 from connector.core.clock import utcnow
@@ -23,18 +23,19 @@ from connector.domain.shipping import Check, ShipFacts, Unit
 from connector.models.account import Account
 from connector.models.order import Order, OrderLine, Shipment
 from connector.services import connections, events, runs
-from connector.services.orders import actions, fence, parcels, push, shipments
+from connector.services.orders import actions, combining, fence, parcels, push, shipments, state
 from connector.services.orders.providers import known_providers
 from connector.services.orders.push import cancellation_open, market_of
 
-READY, FORM, LABEL, CANNOT = "ready", "form", "label", "cannot"
+READY, FORM, LABEL, CANNOT, WITH = "ready", "form", "label", "cannot", "with"
 
 
 @dataclass(frozen=True, slots=True)
 class ShipPreview:
     """One order on the confirm page.
 
-    ``kind``: ready (a parcel with tracking is there), form (needs carrier and number), label (platform shipping: print TikTok's label), cannot.
+    ``kind``: ready (a parcel with tracking is there), form (needs carrier and number), label (platform shipping: print TikTok's label), cannot,
+    with (it is combined in one package with an order before it in the list, and leaves with that).
     """
 
     order_id: int
@@ -43,6 +44,7 @@ class ShipPreview:
     kind: str
     checks: tuple[Check, ...]
     parcels: tuple[tuple[str, str], ...]  #: (carrier, tracking number) of what would be sent
+    combined_with: tuple[str, ...] = ()  #: the other orders in its package
 
     @property
     def why_not(self) -> Check | None:
@@ -61,6 +63,7 @@ class Tracking:
 def preview(order_ids: Sequence[int]) -> list[ShipPreview]:
     """What shipping these orders would do, and for which it asks tracking; local knowledge only."""
     found: list[ShipPreview] = []
+    shared, leaders = combining.shares(order_ids), set[str]()
     for order in db.session.scalars(select(Order).where(Order.id.in_(list(order_ids))).order_by(Order.id)):
         account = db.session.get(Account, order.account_id)
         assert account is not None
@@ -72,7 +75,12 @@ def preview(order_ids: Sequence[int]) -> list[ShipPreview]:
         kind = READY if rows else FORM
         if verdict.outcome != "ship":
             kind = LABEL if verdict.route == shipping.LABEL else CANNOT
-        found.append(ShipPreview(order.id, order.number, account.id, kind, verdict.checks, rows))
+        with_it = shared.get(order.id, ())
+        if kind == FORM and leaders & set(with_it):
+            kind = WITH
+        elif kind in (READY, FORM):
+            leaders.add(order.number)
+        found.append(ShipPreview(order.id, order.number, account.id, kind, verdict.checks, rows, with_it))
     return found
 
 
@@ -93,7 +101,7 @@ def submit(order_ids: Sequence[int], tracking: Mapping[int, Tracking] | None = N
     with unit_of_work() as session:
         for row in preview(order_ids):
             given = entered.get(row.order_id)
-            if row.kind in (LABEL, CANNOT) or (row.kind == FORM and given is None):
+            if row.kind in (LABEL, CANNOT, WITH) or (row.kind == FORM and given is None):
                 continue
             if given is not None:
                 order = session.get(Order, row.order_id)
@@ -172,16 +180,30 @@ def label(order_id: int, *, document_type: str = "SHIPPING_LABEL") -> ShippingDo
             except (ApiError, DomainError) as error:
                 if not isinstance(error, Uncertain):
                     with unit_of_work() as session:
-                        actions.take(fence.lock(session, order_id), fence.ARRANGE).state = "failed"
+                        row = fence.lock(session, order_id)
+                        actions.take(row, fence.ARRANGE).state = "failed"
+                        _flag_label(row, error)
                 raise
             with unit_of_work() as session:
                 row = fence.lock(session, order_id)
                 actions.take(row, fence.ARRANGE).state = "accepted"
+                if row.failure_code and row.failure_code.startswith(parcels.SETTLED):
+                    state.clear_flag(row, reason="label arranged")
                 row.dirty_at = row.dirty_at or utcnow()
                 events.record("order.arranged", "order", order_id, "Platform shipping was arranged; TikTok gave the label.", account_id=account.id)
         return client.shipping_document(arranged[0], document_type=document_type)
     finally:
         connections.order_now.reset(token)
+
+
+def _flag_label(order: Order, error: ApiError | DomainError) -> None:
+    """A label that TikTok refused makes an abnormal package (A271) until it is arranged; a fault that passes by itself does not."""
+    if isinstance(error, DomainError):
+        state.flag(order, error.code, error.message, error.remedy, reason="label")
+    elif isinstance(error, Rejected):
+        code, title, advice = describe(error)
+        text = f"The label could not be made. {title}. TikTok answered: {error.remote_message or error}"
+        state.flag(order, code, text, advice, reason="label")
 
 
 def _claim_label(order_id: int) -> None:

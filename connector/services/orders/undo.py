@@ -6,6 +6,7 @@ exactly once either way.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,7 @@ from connector.clients import errors as api
 from connector.clients.magento import MagentoClient
 from connector.core.db import db, end_reading, unit_of_work
 from connector.models.order import Order
-from connector.services import connections, events, storefronts
+from connector.services import connections, events, runs, storefronts
 from connector.services.orders import actions, recall, state
 
 ACTION = "cancel_magento"
@@ -47,7 +48,7 @@ def cancel_in_magento(order_id: int, *, reason: str) -> Undone:
     client = connections.magento_for(account_id)
     end_reading()
     try:
-        undone, facts = _undo(client, magento_id, number, reason)
+        undone, facts = _undo(client, magento_id, number, reason, recalled=recall.of_order(order_id) is not None)
     except api.Rejected as refused:
         undone, facts = _done_meanwhile(client, magento_id, number, refused)
     with unit_of_work() as session:
@@ -59,7 +60,8 @@ def cancel_in_magento(order_id: int, *, reason: str) -> Undone:
         order.magento_state, order.magento_status = facts.get("state"), facts.get("status")
         if undone.how == "shipped":
             state.warn(order, undone.message)
-            recall.open_for(session, order, f"Magento order {number} has shipped units")
+            recall.open_for(session, order, f"Magento order {number} has shipped units", shipped=_shipped(facts))
+            runs.submit("returns.memos", account_id=account_id, key=f"returns.memos:{account_id}", quiet=True)  # units that never left
         else:
             state.clear_flag(order, NOT_POSSIBLE, reason=undone.message)
             if not repeated:
@@ -87,17 +89,17 @@ def _done_meanwhile(client: MagentoClient, magento_id: str, number: str, refused
     return Undone("already", f"Magento order {number} is {facts['state']} already."), facts
 
 
-def _undo(client: MagentoClient, magento_id: str, number: str, reason: str) -> tuple[Undone, dict[str, Any]]:
+def _undo(client: MagentoClient, magento_id: str, number: str, reason: str, *, recalled: bool) -> tuple[Undone, dict[str, Any]]:
+    end_reading()
     facts = client.order(magento_id)
     if facts.get("state") in ("canceled", "closed"):
         return Undone("already", f"Magento order {number} is {facts['state']} already."), facts
     items = [item for item in facts.get("items") or () if not item.get("parent_item_id")]
-    if any(Decimal(str(item.get("qty_shipped") or 0)) > 0 for item in items):
-        text = (
-            f"TikTok cancelled the order, but Magento order {number} has shipped units: it is left as it is until the parcel is back. See the order's recall."
-        )
+    if recalled or _shipped(facts):
+        why = "has shipped units" if _shipped(facts) else "had a parcel that left"
+        text = f"TikTok cancelled the order, but Magento order {number} {why}: what left waits for the parcel. See the order's recall."
         return Undone("shipped", text), facts
-    if any(_left(item) > 0 for item in items):
+    if any(_left(item) > 0 for item in items) or _shipping_left(facts) > 0:  # units that the merchant refunded leave their shipping behind
         return _refund(client, magento_id, number, items, facts, reason)
     if client.cancel(magento_id):
         return Undone("canceled", f"Magento order {number} was cancelled: {reason}."), client.order(magento_id)
@@ -112,8 +114,9 @@ def _refund(
 ) -> tuple[Undone, dict[str, Any]]:
     """An offline credit memo over everything invoiced and not refunded; unshipped units must be listed as returned, or Magento counts them as gone."""
     quantities = {str(item["item_id"]): _left(item) for item in items if _left(item) > 0}
-    shipping = Decimal(str(facts.get("base_shipping_invoiced") or 0)) - Decimal(str(facts.get("base_shipping_refunded") or 0))
-    client.refund(magento_id, items=quantities, shipping_amount=shipping, return_to_stock=list(quantities), comment=f"Cancelled on TikTok: {reason}")
+    client.refund(
+        magento_id, items=quantities, shipping_amount=_shipping_left(facts), return_to_stock=list(quantities), comment=f"Cancelled on TikTok: {reason}"
+    )
     after = client.order(magento_id)
     if after.get("state") not in ("canceled", "closed"):
         client.cancel(magento_id)  # units that were never invoiced
@@ -121,5 +124,18 @@ def _refund(
     return Undone("refunded", f"Magento order {number} was refunded and its units returned to stock: {reason}."), after
 
 
+def _shipped(facts: dict[str, Any]) -> dict[str, int]:
+    """SKU -> units that Magento has shipped."""
+    found: Counter[str] = Counter()
+    for item in facts.get("items") or ():
+        if not item.get("parent_item_id"):
+            found[str(item.get("sku"))] += int(Decimal(str(item.get("qty_shipped") or 0)))
+    return dict(+found)
+
+
 def _left(item: dict[str, Any]) -> Decimal:
     return Decimal(str(item.get("qty_invoiced") or 0)) - Decimal(str(item.get("qty_refunded") or 0))
+
+
+def _shipping_left(facts: dict[str, Any]) -> Decimal:
+    return Decimal(str(facts.get("base_shipping_invoiced") or 0)) - Decimal(str(facts.get("base_shipping_refunded") or 0))

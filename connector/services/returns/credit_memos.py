@@ -8,7 +8,7 @@ before anything is repeated. The other way, memos made in Magento, is ``from_mag
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -37,11 +37,12 @@ from connector.models.aftersales import (
     MEMO_WAITING,
     TO_MAGENTO,
     CreditMemo,
+    RecallTask,
     Return,
 )
 from connector.models.order import CREATED, Order, OrderLine
 from connector.services import connections, events, storefronts
-from connector.services.orders import state
+from connector.services.orders import recall, state
 from connector.services.products import due as evaluation
 from connector.services.returns import from_magento, importing, planning, restock
 from connector.services.returns.terms import Ignored, Wait, policy_of
@@ -50,6 +51,7 @@ log = logs.get(__name__)
 
 #: How long a silent sender is believed alive, when an unreachable store and an order that only has to wait are looked at again.
 LEASE, SOON, LATER = timedelta(minutes=2), timedelta(seconds=30), timedelta(hours=1)
+_COUNTS = ("ordered", "invoiced", "shipped", "refunded", "canceled")
 #: The keys that are carried out here.
 KINDS = ("return", "lines", "restock", "memo")
 #: Cancelled lines are looked for among the orders that changed since.
@@ -201,12 +203,13 @@ def _prepare_returns(session: Session, account_id: int, policy: OrderPolicy) -> 
 
 
 def _prepare_lines(session: Session, account_id: int, policy: OrderPolicy) -> None:
-    """Lines that TikTok cancelled one by one, of orders that go on."""
+    """Lines that TikTok cancelled one by one, of orders that go on; of a recalled order those that never left."""
+    recalled = exists().where(RecallTask.order_id == Order.id, RecallTask.state.in_(recall.UNDER_WAY))
     query = (
         select(OrderLine.order_id, OrderLine.line_id)
         .join(Order, Order.id == OrderLine.order_id)
         .where(
-            Order.account_id == account_id, Order.state == CREATED, Order.magento_id.is_not(None), Order.remote_status != "CANCELLED",
+            Order.account_id == account_id, Order.state == CREATED, Order.magento_id.is_not(None), or_(Order.remote_status != "CANCELLED", recalled),
             Order.updated_at > utcnow() - REACH, OrderLine.remote_status == "CANCELLED", OrderLine.magento_item_id.is_not(None),
         )
         .order_by(OrderLine.order_id, OrderLine.line_id)
@@ -216,7 +219,11 @@ def _prepare_lines(session: Session, account_id: int, policy: OrderPolicy) -> No
         lines.setdefault(order_id, []).append(line_id)
     kept = select(CreditMemo.order_id, CreditMemo.key).where(CreditMemo.order_id.in_(lines), CreditMemo.key.startswith("lines:"))
     known = {(row.order_id, row.key) for row in session.execute(kept)}
+    left = select(RecallTask.order_id, RecallTask.units).where(RecallTask.order_id.in_(lines))
+    away = {order_id: sum(units.values()) for order_id, units in session.execute(left)}
     for order_id, line_ids in lines.items():
+        if away.get(order_id, 0) >= len(line_ids):
+            continue
         digest = hashlib.sha256(",".join(line_ids).encode()).hexdigest()[:16]
         if (order_id, f"lines:{digest}") in known:
             continue
@@ -309,7 +316,12 @@ def _write(task: _Task) -> str:
     if task.again and (found := find(client, task.magento_id, task.key)):
         return _written(client, task, found)
     facts = client.order(task.magento_id)
-    planned = planning.plan_return(task.return_pk, facts) if task.return_pk is not None else planning.plan_lines(task.order_id, facts)
+    if task.return_pk is not None:
+        planned = planning.plan_return(task.return_pk, facts)
+    else:
+        units = planning.cancelled_units(task.order_id, facts)
+        facts = _invoiced(client, task, units, facts)
+        planned = arithmetic.plan(facts, units, amount=None, back=units)
     if planned.problem:
         return _settle(task, MEMO_DONE, text=_instead(client, task, planned, facts))
     if task.return_pk is not None and (number := _made_by_hand(task, planned)):
@@ -330,6 +342,50 @@ def _write(task: _Task) -> str:
             raise
         memo = found
     return _written(client, task, memo)
+
+
+def _invoiced(client: MagentoClient, task: _Task, units: Mapping[str, int], facts: dict[str, Any]) -> dict[str, Any]:
+    """The order with these units, and what was shipped beside them, invoiced: Magento refunds only what is, and takes shipped units for refunded ones when
+    they are more than the invoiced. An order of which nothing remains is cancelled instead (``_instead``); what is there already is not done again."""
+    lines = {str(item["item_id"]): item for item in facts.get("items") or () if not item.get("parent_item_id")}
+    number = {key: {name: int(Decimal(str(item.get(f"qty_{name}") or 0))) for name in _COUNTS} for key, item in lines.items()}
+    if _whole(units, lines.values()) and not any(each["invoiced"] or each["shipped"] for each in number.values()):
+        return facts
+    missing = {}
+    for key, take in units.items():
+        each = number[key]
+        wanted = min(each["ordered"] - each["canceled"], each["shipped"] + each["refunded"] + take)
+        if wanted > each["invoiced"]:
+            missing[key] = wanted - each["invoiced"]
+    if not missing or facts.get("state") in ("canceled", "closed"):
+        return facts
+    client.invoice(task.magento_id, items=missing, capture=False, comment=f"Units that TikTok Shop cancelled are refunded from it. [{task.key}]")
+    return client.order(task.magento_id)
+
+
+def _whole(units: Mapping[str, int], lines: Iterable[Mapping[str, Any]]) -> bool:
+    return all(units.get(str(item.get("item_id")), 0) >= Decimal(str(item.get("qty_ordered") or 0)) for item in lines)
+
+
+def lines_cancelled(session: Session, order: Order) -> str:
+    """Lines of an order that lives on were cancelled on TikTok: what happens to the same units of the store's order, in a sentence. In the caller's
+    transaction; where the connector does it itself it is rung for, otherwise the order warns."""
+    if order.state != CREATED or not order.magento_id:
+        return ""
+    number = order.magento_number or order.magento_id
+    if why := by_hand(order):
+        text = f"Some lines were cancelled on TikTok. {why}: take the same units off order {number} in the store."
+        state.warn(order, text)
+        return text
+    importing.ring_memos(order.account_id)
+    return f"Their units are taken off Magento order {number} and return to stock."
+
+
+def by_hand(order: Order) -> str:
+    """Why a person has to take cancelled units off the store's order; "" when the connector does."""
+    if order.account.storefront != storefronts.MAGENTO:
+        return "The external storefront books no refunds"
+    return "" if policy_of(order.account_id).credit_memos else "The order policy writes no credit memos"
 
 
 def comment(task: _Task) -> str:
@@ -381,8 +437,7 @@ def _instead(client: MagentoClient, task: _Task, planned: MemoPlan, facts: Mappi
     """What is done where Magento takes no such memo, when something is; raises ``Wait``, ``Ignored`` or ``DomainError`` otherwise."""
     if planned.problem == arithmetic.NOT_INVOICED:
         lines = [item for item in facts.get("items") or () if not item.get("parent_item_id")]
-        whole = all(planned.items.get(str(item.get("item_id")), 0) >= Decimal(str(item.get("qty_ordered") or 0)) for item in lines)
-        if whole and not any(Decimal(str(item.get("qty_shipped") or 0)) for item in lines) and client.cancel(task.magento_id):
+        if _whole(planned.items, lines) and not any(Decimal(str(item.get("qty_shipped") or 0)) for item in lines) and client.cancel(task.magento_id):
             return f"Magento order {task.magento_number} was cancelled instead of refunded: it was not invoiced, and nothing of it was shipped."
         raise Wait(f"{planned.message} The credit memo is written once it is.")
     if planned.problem in (arithmetic.UNITS_GONE, arithmetic.ENDED):

@@ -18,6 +18,7 @@ from connector.domain.returns import Action
 from connector.models.aftersales import GOODS_RECEIVED, MEMO_DONE, CreditMemo, Return
 from connector.models.order import Order, OrderLine
 from connector.services import connections, storefronts
+from connector.services.orders import recall
 from connector.services.returns import importing
 from connector.services.returns.terms import Ignored, policy_of
 
@@ -56,8 +57,10 @@ def plan_return(return_pk: int, facts: Mapping[str, Any]) -> MemoPlan:
     return arithmetic.plan(facts, named, amount=amount, shipping=shipping, partial=partial, back=back)
 
 
-def plan_lines(order_id: int, facts: Mapping[str, Any]) -> MemoPlan:
-    """The units that TikTok cancelled and Magento still has; those that were sent meanwhile are for a person."""
+def cancelled_units(order_id: int, facts: Mapping[str, Any]) -> dict[str, int]:
+    """Magento order item id -> units that TikTok cancelled, that never left and that Magento still counts. Those that left are for the order's recall, or,
+    where the order lives on, for a person. Raises ``Ignored`` when there are none, ``DomainError`` for a person."""
+    sent_away = recall.away(order_id)
     query = select(OrderLine.magento_item_id).where(
         OrderLine.order_id == order_id, OrderLine.remote_status == "CANCELLED", OrderLine.magento_item_id.is_not(None)
     )
@@ -75,9 +78,10 @@ def plan_lines(order_id: int, facts: Mapping[str, Any]) -> MemoPlan:
         # what is neither sent, nor refunded, nor cancelled can be taken off; the living lines of the item keep theirs
         dec = {name: Decimal(str(item.get(f"qty_{name}") or 0)) for name in ("ordered", "invoiced", "shipped", "refunded", "canceled")}
         gone = max(int(dec["refunded"] + dec["canceled"]) - returned[str(item.get("item_id"))], 0)
-        unsent = int(dec["ordered"] - dec["shipped"]) - gone
+        sent = max(int(dec["shipped"]), min(sent_away[str(item.get("sku"))], int(dec["ordered"]))) if sent_away is not None else int(dec["shipped"])
+        unsent = int(dec["ordered"]) - sent - gone
         take = min(wanted - min(wanted, gone), max(unsent, 0))
-        if take < wanted - gone:
+        if take < wanted - gone and sent_away is None:
             raise DomainError(
                 "memo.shipped", f"TikTok cancelled {wanted} of {item.get('sku')}, but Magento order {facts.get('increment_id')} has shipped units of it.",
                 "Recall the parcel; refund the units in Magento when they are back.",
@@ -86,7 +90,7 @@ def plan_lines(order_id: int, facts: Mapping[str, Any]) -> MemoPlan:
             units[str(item.get("item_id"))] = take
     if not units:
         raise Ignored("Magento has taken the cancelled units off already.")
-    return arithmetic.plan(facts, units, amount=None, back=units)
+    return units
 
 
 def plan(return_pk: int) -> MemoPlan:
