@@ -32,7 +32,7 @@ PAGES = (
     "/returns/answer?kind=reject&ids=1,2,3", "/attributes/template/1", "/attributes/assign", "/attributes/refetch", "/attributes/changes",
     "/holds/", "/cancellations/", "/cancellations/?tab=all", "/cancellations/1", "/cancellations/answer?answer=approve&id=1&id=2&id=3&id=4&id=5&id=6",
     "/cancellations/answer?answer=reject&id=1&id=2&id=3&id=4&id=5&id=6", "/cancellations/recalls", "/cancellations/recalls/1", "/deadlines/?ids=1+2", "/oms/",
-    "/oms/updates", "/oms/batches", "/oms/batches/1", "/oms/batches/upload", "/oms/connections/", "/oms/connections/1", "/api/v1/docs",
+    "/oms/updates", "/oms/batches", "/oms/batches/1", "/oms/batches/upload", "/oms/connections/", "/oms/connections/1", "/api/docs",
 )  # fmt: skip
 FOR_STRANGERS = ("/sign-in", "/privacy", "/nothing-here")
 

@@ -290,6 +290,15 @@ def test_a_part_of_an_order_is_cancelled_and_the_rest_is_shipped(account, market
     assert row.warning == "", "the same units are taken off the Magento order by themselves"
     assert push.push(parcel(order, "RM000000001GB", quantities={"TEE-BLA-S": 1})).state == "delivered"
 
+    shop.change_policy(account, credit_memos=False)
+    other = in_magento(market, account, ("TEE-BLA-S", 1), ("MUG-01", 1))
+    line = next(line["id"] for line in market.order(other.number)["line_items"] if line["seller_sku"] == "MUG-01")
+    market.post(f"orders/{other.number}/cancel", by="BUYER", line_ids=[line])
+    cancellations.import_account(account.id)
+    assert "by hand" in cancellations.preview([request_of(other).id], "approve")[0].effect
+    cancellations.answer_one(request_of(other).id, "approve", actor=WHO)
+    assert "writes no credit memos: take the same units off" in now(other).warning
+
 
 def test_scripts_answer_with_the_same_functions_and_unknown_requests_are_named(app, account, market):
     order = place(market, account)

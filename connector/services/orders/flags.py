@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from connector.core.db import db, unit_of_work
 from connector.domain.shipping import SHIPPABLE
 from connector.models.account import AUTH_CONNECTED, AUTH_NONE, Account
+from connector.models.aftersales import MEMO_FAILED, RECALL_OPEN, RECALL_RETURNING, CreditMemo, RecallTask, Return
 from connector.models.order import Cancellation, Order, Shipment
 from connector.services import connections
 from connector.services.orders import parcels, state
@@ -44,12 +45,16 @@ class Expiring:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """What the Today page shows first. ``failed`` counts orders by cause code; ``next_ship_by`` is the earliest deadline of all."""
+    """What the Today page shows first. ``failed`` counts orders by cause code; ``next_ship_by`` is the earliest deadline of all; ``returns`` wait for an
+    answer, ``recalls`` are under way, ``memos`` are refunds that could not be carried over."""
 
     to_ship: tuple[Band, ...]
     next_ship_by: datetime | None
     cancellations: int
     next_respond_by: datetime | None
+    returns: int
+    recalls: int
+    memos: int
     failed: tuple[tuple[str, int], ...]
     waiting_carrier: int
     not_sent: int
@@ -58,7 +63,16 @@ class Attention:
     @property
     def total(self) -> int:
         late = sum(band.orders for band in self.to_ship)
-        return late + self.cancellations + sum(count for _, count in self.failed) + self.waiting_carrier + len(self.expiring)
+        return (
+            late
+            + self.cancellations
+            + self.returns
+            + self.recalls
+            + self.memos
+            + sum(count for _, count in self.failed)
+            + self.waiting_carrier
+            + len(self.expiring)
+        )
 
 
 def judge(order: Order) -> bool:
@@ -104,6 +118,9 @@ def attention(account_ids: Iterable[int] | None = None) -> Attention:
     next_ship = db.session.scalar(select(func.min(Order.ship_by_at)).where(Order.account_id.in_(ids), _awaits_shipping()))
     requests = (Cancellation.account_id.in_(ids), Cancellation.cancel_type == "BUYER_CANCEL", Cancellation.remote_status == "CANCELLATION_REQUEST_PENDING")
     open_requests, respond_by = db.session.execute(select(func.count(), func.min(Cancellation.respond_by_at)).where(*requests)).one()
+    awaited = select(func.count()).select_from(Return).where(Return.account_id.in_(ids), Return.needs_answer)
+    recalled = select(func.count()).select_from(RecallTask).where(RecallTask.account_id.in_(ids), RecallTask.state.in_((RECALL_OPEN, RECALL_RETURNING)))
+    stuck = select(func.count()).select_from(CreditMemo).where(CreditMemo.account_id.in_(ids), CreditMemo.state == MEMO_FAILED)
     failed = db.session.execute(
         select(Order.failure_code, func.count())
         .where(Order.account_id.in_(ids), Order.failure_code.is_not(None))
@@ -122,6 +139,9 @@ def attention(account_ids: Iterable[int] | None = None) -> Attention:
         next_ship_by=next_ship,
         cancellations=open_requests,
         next_respond_by=respond_by,
+        returns=db.session.scalar(awaited) or 0,
+        recalls=db.session.scalar(recalled) or 0,
+        memos=db.session.scalar(stuck) or 0,
         failed=tuple((code, count) for code, count in failed),
         waiting_carrier=by_state.get(parcels.WAITING_CARRIER, 0),
         not_sent=by_state.get(parcels.FAILED, 0),
