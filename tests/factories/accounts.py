@@ -7,6 +7,7 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import func, select, text
 
+from connector.clients import practice
 from connector.clients.errors import ApiError
 from connector.core.db import Base, db, end_reading, unit_of_work
 from connector.models.account import Account, MagentoConnection
@@ -45,6 +46,7 @@ def connect_again(app: Flask, country: str = "GB") -> Account:
             for call in (client.authorized_shops, client.prerequisites, client.warehouses, connections.magento_for(account_id).websites):  # a scope each
                 call()
             onboarding.register_webhooks(account_id)
+            practice.order_mails_off(config.practice_magento_url)
         except ApiError:  # a test before this one has taken the authorisation or a scope away
             del _kept[key]
             _empty()
