@@ -28,7 +28,7 @@ def make_feeds(ctx: JobContext) -> None:
         return
     told, failed = _announce(ctx)
     if not made and not told and not failed:
-        ctx.finish("Nothing has changed since the last feed.")
+        ctx.finish("Nothing has changed since the last feed. What changed in the last seconds is in the next one.")
         return
     words = [f"{len(made)} feed{'' if len(made) == 1 else 's'} written" if made else "nothing has changed since the last feed"]
     if told:

@@ -42,6 +42,7 @@ ON_THE_WAY = ("AWAITING_COLLECTION", "IN_TRANSIT", "DELIVERED")
 
 #: Over all lives: steps, and of each rule how often it did something, was refused, or had nothing to do.
 done: Counter[str] = Counter()
+failures: list[BaseException] = []
 
 
 def step(**strategies: Any) -> Callable[[Callable[..., str | None]], Any]:
@@ -96,6 +97,7 @@ class Life(RuleBasedStateMachine):
     def fail(self, error: BaseException) -> None:
         if not self.failed:
             self.failed = True
+            failures.append(error)
             error.add_note("What happened:\n" + "\n".join(f"{number:4} {line}" for number, line in enumerate(self.story, 1)))
 
     @staticmethod

@@ -156,7 +156,8 @@ def _given_back(truth: Truth, deeds: Deeds, number: str, sku: str, units: int) -
         unsent = min(unsent, units - shipped)
         high += max(unsent, memo)
         low += unsent
-    return (min(low, units) if sure else 0), min(high, units)
+    # whether a memo's units went into stock cannot be read in Magento: when somebody takes the same units in as well, they count twice
+    return (min(low, units) if sure else 0), min(high, units + memo)
 
 
 def _announced(order_id: int) -> bool:

@@ -343,7 +343,7 @@ def test_the_oms_is_told_of_each_feed_once_signed_and_again_after_growing_pauses
     work_off(1)
     quiet = db.session.scalars(select(JobRun).where(JobRun.kind == "oms.feed").order_by(JobRun.id.desc())).first()
     assert quiet is not None
-    assert (quiet.quiet, quiet.message) == (True, "Nothing has changed since the last feed.")
+    assert (quiet.quiet, quiet.message) == (True, "Nothing has changed since the last feed. What changed in the last seconds is in the next one.")
     announce.again(row.id, actor="a person")
     work_off(1)
     assert len(oms.calls) == 3
