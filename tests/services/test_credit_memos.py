@@ -110,6 +110,21 @@ def test_goods_that_a_person_receives_after_the_money_are_put_back_once_without_
     run_memos(connected_account)
     assert physical(store, "CAP-01") == before - 1
 
+    asked = delivered(market, connected_account, ("CAP-01", 1), store=store, tracking="RM000000003GB")
+    last = ask(market, connected_account, asked, "RETURN_AND_REFUND")
+    returns.answer_one(last.id, "accept", actor=WHO)
+    market.post(f"returns/{last.return_id}/ship")
+    imported(connected_account, last.return_id)
+    store.post(f"orders/{asked.magento_id}/refund", items=[{"sku": "CAP-01", "qty": 1}], return_to_stock=True)
+    market.post("clock", advance_seconds=5 * 86400)
+    imported(connected_account, last.return_id)
+    returns.goods.received(last.id, sellable=True, actor=WHO)
+    run_memos(connected_account)
+    assert physical(store, "CAP-01") == before - 1, "the merchant's memo has put it back already"
+    run_memos(connected_account)
+    told = next(memo for memo in memos(asked) if memo.key.startswith("restock:"))
+    assert told.state == MEMO_FAILED and "may have put them into stock" in told.failure_message
+
 
 def test_a_partial_refund_is_money_only_and_the_units_stay_sold(connected_account, market, store):
     order = delivered(market, connected_account, ("CAP-01", 1), store=store)

@@ -42,8 +42,8 @@ def shipped(job: Claimed) -> Applied:
         kept = session.get(Order, order.id, populate_existing=True)
         assert kept is not None
         stored = ship.enter(kept, ship.Tracking(job.text("carrier"), number, wanted or None), origin=ORIGIN)
-        ours = stored.tracking_number
-    outcomes = [one for one in push.push_order(order.id) if same_tracking(one.tracking_number, ours)]
+        ours, parcel_id = stored.tracking_number, stored.id
+    outcomes = [one for one in push.push_order(order.id, only=parcel_id) if same_tracking(one.tracking_number, ours)]
     if not outcomes:
         return ignored(f"TikTok already has parcel {number} of order {order.number}.")
     (outcome,) = outcomes

@@ -46,13 +46,13 @@ class _Job:
     since: datetime  #: when it was claimed: before the order was read
 
 
-def push_order(order_id: int) -> list[Outcome]:
-    """Send every open parcel of one order, oldest first; the outcome of each.
+def push_order(order_id: int, *, only: int | None = None) -> list[Outcome]:
+    """Send every open parcel of one order, oldest first, or the one parcel ``only``; the outcome of each.
 
     Raises ``ApiError`` for what should be tried again later (``Unavailable``, ``Uncertain``, ``Unauthorized``); the parcels keep their place.
     """
     query = select(Shipment.id).where(Shipment.order_id == order_id, Shipment.state.in_(parcels.OPEN_STATES)).order_by(Shipment.id)
-    found = list(db.session.scalars(query))
+    found = [parcel_id for parcel_id in db.session.scalars(query) if only in (None, parcel_id)]
     end_reading()
     token = connections.order_now.set(order_id)
     try:

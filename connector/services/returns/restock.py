@@ -17,6 +17,7 @@ from connector.clients import errors as api
 from connector.clients.magento import MagentoClient
 from connector.core.db import db, end_reading, unit_of_work
 from connector.core.errors import DomainError
+from connector.models.aftersales import FROM_MAGENTO, CreditMemo, Return
 from connector.models.order import Order, OrderLine
 from connector.services import connections, storefronts
 from connector.services.orders import actions
@@ -33,10 +34,14 @@ def put_back(order_id: int, return_pk: int) -> str:
     units = units_of(order_id, return_pk)
     if external := storefronts.external_of(account_id):
         return external.restock(order_id, units)
+    memo = _refunded_by_hand(order_id, return_pk)
     client = connections.magento_for(account_id)
     end_reading()
     try:
-        moves = _begun(order_id, return_id) or _begin(client, order_id, return_id, magento_id, units)
+        moves = _begun(order_id, return_id)
+        if not moves and memo:  # Magento does not say whether a credit memo has put its units back
+            raise _by_hand(return_id, units, f"Credit memo {memo}, made in Magento, refunds the same units and may have put them into stock")
+        moves = moves or _begin(client, order_id, return_id, magento_id, units)
         now = _quantities(client, [move["sku"] for move in moves])
         wanted = {(move["sku"], move["source"]): (Decimal(move["before"]), Decimal(move["after"])) for move in moves}
         seen = [now.get(place, (Decimal(0), 1))[0] for place in wanted]
@@ -58,6 +63,24 @@ def units_of(order_id: int, return_pk: int) -> Counter[str]:
     line_ids = importing.get(return_pk).line_ids
     lines = db.session.execute(select(OrderLine.magento_sku, OrderLine.seller_sku).where(OrderLine.order_id == order_id, OrderLine.line_id.in_(line_ids)))
     return Counter(magento or seller for magento, seller in lines)
+
+
+def _refunded_by_hand(order_id: int, return_pk: int) -> str:
+    """A credit memo that the merchant made for units which this return brings back; "" when his memos can have been about other units."""
+    of_order = select(OrderLine.line_id, OrderLine.magento_item_id).where(OrderLine.order_id == order_id)
+    lines: dict[str, str | None] = {line_id: item for line_id, item in db.session.execute(of_order)}  # noqa: C416 - rows are not pairs to a type checker
+    back: Counter[str | None] = Counter()
+    for row in db.session.scalars(select(Return).where(Return.order_id == order_id)):
+        if row.id == return_pk or row.restocked_at is not None:
+            back.update(lines.get(line_id) for line_id in row.line_ids)
+    sold = Counter(lines.values())
+    query = select(CreditMemo).where(CreditMemo.order_id == order_id, CreditMemo.direction == FROM_MAGENTO).order_by(CreditMemo.id)
+    taken: Counter[str] = Counter()
+    for memo in db.session.scalars(query):
+        taken.update({item: int(count) for item, count in memo.items.items()})
+        if any(back[item] and taken[item] + back[item] > sold[item] for item in memo.items):
+            return memo.memo_id or ""
+    return ""
 
 
 def _save(client: MagentoClient, order_id: int, return_id: str, rows: list[tuple[str, str, Decimal]]) -> None:
