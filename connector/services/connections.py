@@ -57,7 +57,7 @@ class Connections:
         self._lock = Lock()
         self._transports: dict[tuple[str, str], Transport] = {}
         self._redis = redis.impatient(config.redis_url)
-        self.clock_written: dict[int, float] = {}  #: account id -> when its clock was last kept (monotonic)
+        self.clock_written: dict[int, tuple[float, float]] = {}  #: account id -> when its clock was last kept (monotonic), and what was kept
         self.storefront_tokens = TokenCache()
 
     def transport(self, system: str, environment: str) -> Transport:
@@ -197,8 +197,12 @@ class _TokenHolder:
         self._expires = tokens.stored(self._account_id).access_expires_at
 
 
+#: A clock that moved by so much was set anew: deadlines are judged by it from now on.
+JUMP_SECONDS = 30.0
+
+
 class _ClockKeeper:
-    """Keeps what was learned of TikTok's clock, at most once in two seconds (a practice clock may run fast)."""
+    """Keeps what was learned of TikTok's clock: a jump at once, else at most once in two seconds (a practice clock may run fast)."""
 
     def __init__(self, account_id: int, holder: _TokenHolder) -> None:
         self._account_id, self._holder = account_id, holder
@@ -207,9 +211,10 @@ class _ClockKeeper:
     def keep(self, offset: float) -> None:
         self._holder.offset = offset
         now = time.monotonic()
-        if now - self._written.get(self._account_id, -10.0) < 2:
+        at, stored = self._written.get(self._account_id, (-10.0, offset))
+        if now - at < 2 and abs(offset - stored) < JUMP_SECONDS:
             return
-        self._written[self._account_id] = now
+        self._written[self._account_id] = now, offset
         with Session(db.engine) as session, session.begin():
             session.execute(
                 update(Account)
