@@ -153,7 +153,8 @@ def _given_back(truth: Truth, deeds: Deeds, number: str, sku: str, units: int) -
         low += recalled[sku] if certain == "sure" else 0
     else:
         unsent = sum(line["display_status"] == "CANCELLED" and not line.get("rts_time") for line in lines)
-        unsent = min(unsent, units - shipped)
+        unsent -= len(lines) - units  # those that were cancelled before the store knew the order
+        unsent = max(0, min(unsent, units - shipped))
         high += max(unsent, memo)
         low += unsent
     # whether a memo's units went into stock cannot be read in Magento: when somebody takes the same units in as well, they count twice

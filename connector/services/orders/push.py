@@ -29,6 +29,8 @@ from connector.services.orders.parcels import DELIVERED, FAILED, IGNORED, PENDIN
 
 #: How long a claimed parcel is believed to be under way.
 CLAIM = timedelta(seconds=60)
+#: Sending takes a second or two: who finds a parcel claimed looks again soon.
+LOOK_SECONDS = 3.0
 #: Refusals that pass by themselves: the parcel stays pending and is tried again.
 _PASSING = {"not_on_hold": timedelta(minutes=10), "no_open_cancellation": timedelta(minutes=15), "lines": timedelta(minutes=15)}
 #: TikTok's refusals that pass by themselves; the order is not shown as an error.
@@ -91,7 +93,7 @@ def _claim(parcel_id: int) -> _Job | None:
         if parcel.state == SENDING and parcel.retry_at and parcel.retry_at > now:
             raise api.Unavailable(
                 f"Parcel {parcel.tracking_number} is being sent by another worker", system="tiktok", operation="ship", code="ship.in_progress",
-                retry_after=max(1.0, (parcel.retry_at - now).total_seconds()),
+                retry_after=max(1.0, min(LOOK_SECONDS, (parcel.retry_at - now).total_seconds())),
             )  # fmt: skip
         parcel.state, parcel.attempts, parcel.retry_at = SENDING, parcel.attempts + 1, now + CLAIM
         order, account = session.get(Order, parcel.order_id), session.get(Account, parcel.account_id)
