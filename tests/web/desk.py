@@ -192,6 +192,9 @@ def post(base: str, path: str, **body: Any) -> Any:
 def _oms(account_id: int) -> str:
     """An OMS that is connected, was given a feed in both formats, and sent a file with a line for an order that nobody knows; its secret."""
     secret = connection.save(account_id, connection.Choice(feed_formats=("jsonl", "csv"), drop_folder=True), actor=ADMINISTRATOR).secret
+    with unit_of_work() as session:  # a feed leaves out what changed in the last seconds
+        for order in session.scalars(select(Order)):
+            order.updated_at = order.updated_at - timedelta(minutes=1)
     assert len(feed.make(account_id)) == 2
     batches.take(account_id, b"order_id,action\n576460000000000001,delivered\n", file_name="from-the-oms.csv", actor=ADMINISTRATOR)
     return str(secret)
