@@ -19,7 +19,7 @@ from connector.domain import tiktok_order as tiktok
 from connector.domain.cancellations import BUYER_CANCEL, PENDING
 from connector.models.order import READY, Cancellation, Order, Shipment
 from connector.services import connections, events
-from connector.services.orders import intake, polling
+from connector.services.orders import polling
 
 log = logs.get(__name__)
 
@@ -73,7 +73,10 @@ def respond_by(cancellation: dict[str, Any]) -> datetime | None:
 def _store(account_id: int, client: TikTokClient, items: list[dict[str, Any]], counts: dict[str, int]) -> None:
     counts["read"] += len(items)
     numbers = {str(item.get("order_id") or "") for item in items} - {""}
-    _import_unknown(account_id, client, numbers)
+    polling.import_unknown(
+        account_id, client, numbers,
+        park=lambda record: log.warning("order_unreadable", account_id=account_id, order=record.ref, field=record.error.field),
+    )  # fmt: skip
     with unit_of_work() as session:
         orders = {order.number: order for order in session.scalars(select(Order).where(Order.account_id == account_id, Order.number.in_(numbers)))}
         ids = [str(item.get("cancel_id")) for item in items]
@@ -131,21 +134,6 @@ def _note_endings(session: Session, were: dict[str, str], changed: list[str]) ->
                 f"cancellation.{how}", "order", order.id, f"Cancellation request {one.cancel_id}: {requests.ENDINGS[how]} ({one.remote_status}).",
                 account_id=one.account_id,
             )  # fmt: skip
-
-
-def _import_unknown(account_id: int, client: TikTokClient, numbers: set[str]) -> None:
-    known = set(db.session.scalars(select(Order.number).where(Order.account_id == account_id, Order.number.in_(numbers))))
-    end_reading()
-    unknown = sorted(number for number in numbers - known if number.isdigit())
-    if not unknown:
-        return
-    rules = intake.rules_for(account_id, intake.SCHEDULE)
-    end_reading()
-    for first in range(0, len(unknown), polling.DETAIL_LIMIT):
-        payloads = client.get_orders(unknown[first : first + polling.DETAIL_LIMIT])
-        intake.store_page(
-            rules, payloads, park=lambda record: log.warning("order_unreadable", account_id=account_id, order=record.ref, field=record.error.field)
-        )
 
 
 def _row(account_id: int, item: dict[str, Any], orders: dict[str, Order]) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from connector.core.db import db, end_reading, unit_of_work
 from connector.core.errors import DomainError, NotFoundError
 from connector.domain import tiktok_order as tiktok
 from connector.models.account import Account
+from connector.models.order import Order
 from connector.models.run import JobItem, JobRun
 from connector.services import connections, runs
 from connector.services.orders import intake, windows
@@ -287,3 +288,16 @@ def _moment(seconds: int) -> datetime:
     moment = from_epoch(seconds)
     assert moment is not None
     return moment
+
+
+def import_unknown(account_id: int, client: TikTokClient, numbers: set[str], *, park: Callable[[BadRecord], None]) -> None:
+    """Take in those of the orders that are not known yet; what TikTok says of an order may arrive before the order. Call it outside a transaction."""
+    known = set(db.session.scalars(select(Order.number).where(Order.account_id == account_id, Order.number.in_(numbers))))
+    end_reading()
+    unknown = sorted(number for number in numbers - known if number.isdigit())
+    if not unknown:
+        return
+    rules = intake.rules_for(account_id, intake.SCHEDULE)
+    end_reading()
+    for first in range(0, len(unknown), DETAIL_LIMIT):
+        intake.store_page(rules, client.get_orders(unknown[first : first + DETAIL_LIMIT]), park=park)

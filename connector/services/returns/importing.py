@@ -136,7 +136,8 @@ def store(account_id: int, client: TikTokClient, items: Iterable[Any], counts: d
             good[snapshot.return_id] = (snapshot, payload)
     if not good:
         return
-    _import_unknown(account_id, client, {snapshot.order_id for snapshot, _ in good.values()}, set_aside)
+    numbers = {snapshot.order_id for snapshot, _ in good.values()}
+    polling.import_unknown(account_id, client, numbers, park=lambda record: set_aside(record.payload, record.error))
     strangers = []
     with unit_of_work() as session:
         query = select(Order).where(Order.account_id == account_id, Order.number.in_({snapshot.order_id for snapshot, _ in good.values()}))
@@ -232,19 +233,6 @@ def goods_now(row: Return, snapshot: ReturnSnapshot) -> str:
 def ring_memos(account_id: int) -> None:
     """Look for credit memos that are due; in the caller's transaction."""
     runs.submit("returns.memos", account_id=account_id, key=f"returns.memos:{account_id}", quiet=True)
-
-
-def _import_unknown(account_id: int, client: TikTokClient, numbers: set[str], set_aside: Callable[[Any, DomainError], None]) -> None:
-    known = set(db.session.scalars(select(Order.number).where(Order.account_id == account_id, Order.number.in_(numbers))))
-    end_reading()
-    unknown = sorted(number for number in numbers - known if number.isdigit())
-    if not unknown:
-        return
-    how = intake.rules_for(account_id, intake.SCHEDULE)
-    end_reading()
-    for first in range(0, len(unknown), polling.DETAIL_LIMIT):
-        payloads = client.get_orders(unknown[first : first + polling.DETAIL_LIMIT])
-        intake.store_page(how, payloads, park=lambda record: set_aside(record.payload, record.error))
 
 
 def _looked_at(account_id: int, return_ids: Sequence[str], begun: datetime) -> None:
