@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from connector.config import Config
@@ -412,3 +412,18 @@ def test_housekeeping_removes_old_feeds_with_their_chunks_but_no_number_is_used_
     db.session.commit()
     with pytest.raises(DomainError, match="no feed"):
         feed.get(second - 1)
+
+
+def test_an_order_whose_payload_cannot_be_read_does_not_stop_its_neighbours(shop: int) -> None:
+    connect(shop, feed_formats=("jsonl",))
+    place(shop, 5)
+    with unit_of_work() as session:
+        session.execute(update(OmsConnection).values(feed_from_at=None))
+        broken = session.scalars(select(Order).order_by(Order.id)).all()[2]
+        session.execute(text("UPDATE order_payload SET body = 'not-encrypted' WHERE order_id = :id"), {"id": broken.id})
+    (ready,) = feed.make(shop)
+    lines = [json.loads(line) for line in whole(ready).splitlines()]
+    assert [bool(line["address"]["name"]) for line in lines] == [True, True, False, True, True]
+    assert lines[2]["number"] == broken.number
+    told = db.session.scalars(select(Event).where(Event.subject_type == "order", Event.kind == "oms.feed_unreadable")).one()
+    assert broken.number in told.message

@@ -189,17 +189,28 @@ def _read(feed: OrderFeed, position: dict[str, Any], title: str) -> tuple[list[d
     lines: dict[int, list[Any]] = {}
     for line in db.session.execute(select(*_LINE).where(OrderLine.order_id.in_(ids)).order_by(OrderLine.order_id, OrderLine.id)).mappings():
         lines.setdefault(line["order_id"], []).append(line)
-    payloads = {
-        order_id: (body, address)
-        for order_id, body, address in db.session.execute(
-            select(OrderPayload.order_id, OrderPayload.body, OrderPayload.address).where(OrderPayload.order_id.in_(ids))
-        )
-    }
+    payloads = _payloads(ids)
     found = []
     for order in orders:
         body, address = payloads.get(order["id"], (None, None))
         found.append(records.record({**order, "account": title}, lines.get(order["id"], []), body or {}, address))
     return found, (orders[-1]["updated_at"], ids[-1])
+
+
+def _payloads(ids: list[int]) -> dict[int, tuple[Any, Any]]:
+    """What TikTok sent of these orders. One that cannot be decrypted is left out, and its order says so; the feed goes on without its buyer's data."""
+    query = select(OrderPayload.order_id, OrderPayload.body, OrderPayload.address).where(OrderPayload.order_id.in_(ids))
+    try:
+        return {order_id: (body, address) for order_id, body, address in db.session.execute(query)}
+    except ValueError as error:
+        db.session.rollback()
+        if len(ids) > 1:
+            return _payloads(ids[: len(ids) // 2]) | _payloads(ids[len(ids) // 2 :])
+        with unit_of_work() as session:
+            order = session.get_one(Order, ids[0])
+            text = f"The buyer's data of order {order.number} cannot be read, so the order feed holds it without address: {error}"
+            events.record("oms.feed_unreadable", "order", order.id, text, account_id=order.account_id)
+        return {}
 
 
 def _finish(feed_id: int, guard: Guard) -> bool:
