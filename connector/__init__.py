@@ -9,7 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from connector.config import Config
 
-__version__ = "0.3.0"
+__version__ = "0.3.1"
 
 
 def create_app(config: Config | None = None) -> Flask:

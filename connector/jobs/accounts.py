@@ -21,10 +21,13 @@ def onboard(ctx: JobContext) -> None:
 @job("accounts.refresh_tokens")
 def refresh_tokens(ctx: JobContext) -> None:
     done, failures = accounts.refresh_due_tokens()
+    found = accounts.find_again()
     message = f"{done} authorisations refreshed." if done else "No authorisation ends soon."
     if failures:
         message += " Not refreshed: " + "; ".join(f"{accounts.get(account_id).title} ({error})" for account_id, error in failures)
-    ctx.finish(message, refreshed=done, failed=len(failures))
+    if found:
+        message += " Authorised again: " + ", ".join(accounts.get(account_id).title for account_id in found) + "."
+    ctx.finish(message, refreshed=done, failed=len(failures), found=len(found))
 
 
 @job("accounts.check_webhooks")

@@ -26,7 +26,7 @@ from connector.services import cancellations, returns
 from connector.services.oms import updates
 from connector.services.orders import recall, reject, ship
 from tests.life import truth
-from tests.life.world import SHELF, WORK, Refused, World
+from tests.life.world import SHELF, TOKENS, WORK, Refused, World
 
 T = TypeVar("T")
 WHO = "seller@example.test"
@@ -262,7 +262,7 @@ class Life(RuleBasedStateMachine):
             if at < until:
                 stops += 1
                 world.calm_network()
-                for kind in ("orders.import", "cancellations.import", "returns.import", "deadlines.warn"):
+                for kind in (TOKENS, "orders.import", "cancellations.import", "returns.import", "deadlines.warn"):
                     world.work(kind)
                 world.drain()
                 known, now = truth.waiting(world), world.now()
@@ -426,10 +426,6 @@ class Life(RuleBasedStateMachine):
         return f"{units} of {sku}"
 
     # --- the OMS ------------------------------------------------------------------------------------------------------------------------------
-
-    def _hears(self, *entries: dict[str, Any], repeat: int = 1) -> None:
-        for _ in range(repeat):
-            updates.receive(self.world.account_id, "event", [{"id": f"oms-{entry['order_id']}-{entry['key']}", **entry} for entry in entries])
 
     @step(what=st.integers(0, 4), pick=picks, repeat=st.integers(1, 3), yes=st.booleans())
     def oms_says(self, what, pick, repeat, yes):

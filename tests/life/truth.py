@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from connector.core.clock import from_epoch
 from connector.core.db import db
+from connector.models.account import Account
 from connector.models.aftersales import CreditMemo, DeadlineWarning, RecallTask, Return
 from connector.models.order import CREATED, Cancellation, Order, OrderLine, Reservation, Shipment
+from connector.services import connections
 from tests.life.world import SHELF, World
 
 Row = dict[str, Any]
@@ -253,7 +255,20 @@ def answered_or_warned(found: Iterable[Deadline], now: float) -> None:
         if due - now <= LAST_LOOK:
             pk = keys[subject].get(name)
             assert pk is not None, f"{subject} {name} is due at {from_epoch(due)} and not known here"
-            assert (kind, subject, str(pk), due) in warned, f"nobody was warned that {kind} of {subject} {name} is due at {from_epoch(due)}"
+            assert (kind, subject, str(pk), due) in warned, (
+                f"nobody was warned that {kind} of {subject} {name} is due at {from_epoch(due)}, in {due - now:.1f} s; warned: {_of(subject, pk)}"
+            )
+
+
+def _of(subject: str, pk: int) -> list[str]:
+    """What is known here of a subject that nobody was warned about, and of the clock."""
+    account = db.session.scalars(select(Account)).one()
+    kept = select(DeadlineWarning.kind, DeadlineWarning.due_at, DeadlineWarning.level, DeadlineWarning.warned_at)
+    found = [" ".join(map(str, row)) for row in db.session.execute(kept.where(DeadlineWarning.subject_type == subject, DeadlineWarning.subject_id == str(pk)))]
+    last = db.session.scalar(select(func.max(DeadlineWarning.warned_at)))
+    order = db.session.get(Order, pk) if subject == "order" else None
+    ours = f"here {order.remote_status}, ship by {order.ship_by_at}, cancelled by {order.cancel_by_at}, {order.state}" if order else ""
+    return [*found, ours, f"shop's time here {connections.shop_now(account)}, last warning {last}"]
 
 
 # --- a fresh import -------------------------------------------------------------------------------------------------------------------------

@@ -233,6 +233,24 @@ def test_a_refused_refresh_flags_the_account_and_its_work_waits_until_it_is_auth
     assert db.session.get(JobRun, run_id, populate_existing=True).state == "succeeded"
 
 
+def test_a_token_refused_although_just_given_out_does_not_stop_the_account_for_good(app: Flask, practice_tiktok: PracticeServer, work_off: Any) -> None:
+    account = authorise(practice_tiktok, new_account())
+    work_off()
+    post(practice_tiktok, "faults", kind="expired_token", operation="webhooks.list", times=2)
+    run_id = runs.submit("accounts.check_webhooks", account_id=account.id).run_id
+    work_off(passes=1)
+    assert fresh(account).auth_state == AUTH_EXPIRED
+    assert db.session.get(JobRun, run_id, populate_existing=True).state == WAITING
+
+    post(practice_tiktok, "faults", kind="expired_token", operation="shops.authorized", times=2)
+    assert accounts.find_again() == []
+    assert fresh(account).auth_state == AUTH_EXPIRED
+    runs.submit("accounts.refresh_tokens")
+    work_off()
+    assert fresh(account).auth_state == AUTH_CONNECTED
+    assert db.session.get(JobRun, run_id, populate_existing=True).state == "succeeded"
+
+
 def test_a_revoked_authorisation_is_told_apart_and_mailed_on_screen(app: Flask, practice_tiktok: PracticeServer) -> None:
     settings.put({"notify.recipients": ["ops@example.test"]}, actor="tests")
     account = authorise(practice_tiktok, new_account())

@@ -6,7 +6,7 @@ from connector.services.accounts.go_live import check as check_go_live
 from connector.services.accounts.go_live import go_live_checks
 from connector.services.accounts.onboarding import check_webhooks, import_onboarding_data, register_webhooks
 from connector.services.accounts.practice import use_practice_shop, use_practice_store
-from connector.services.accounts.standing import authorisation_back, authorisation_lost, refresh_due_tokens
+from connector.services.accounts.standing import authorisation_back, authorisation_lost, find_again, refresh_due_tokens
 
 __all__ = [
     "COUNTRIES",
@@ -17,6 +17,7 @@ __all__ = [
     "check_webhooks",
     "create",
     "ensure_schedules",
+    "find_again",
     "finish_authorisation",
     "get",
     "go_live_checks",

@@ -17,7 +17,7 @@ from connector.models.order import CREATED, CREATING, Order
 from connector.models.policy import Policy
 from connector.models.run import Schedule
 from connector.services import events, policies, runs
-from connector.services.products import automation
+from connector.services.products import switches
 from connector.services.storefronts import LABELS, MAGENTO
 
 #: Markets of TikTok Shop by the two letters that TikTok uses (GB, not UK).
@@ -60,7 +60,7 @@ ACCOUNT_SCHEDULES = {
     "products.validate": 120,  # what has changed since it was checked
     "products.evaluate": 15,
 }
-INSTALLATION_SCHEDULES = {"accounts.refresh_tokens": 3600, "housekeeping": 86_400}
+INSTALLATION_SCHEDULES = {"accounts.refresh_tokens": 600, "housekeeping": 86_400}
 #: TikTok statuses after which nothing is carried into the store any more.
 FINISHED = ("COMPLETED", "CANCELLED")
 _FIRST_DAILY = timedelta(hours=1)
@@ -118,7 +118,7 @@ def create(choice: Choice, *, actor: str) -> Account:
 
 def update(account_id: int, choice: Choice, *, actor: str) -> Account:
     """Change everything but country and environment (A014, contradiction 23). The schedules follow the synchronization policy."""
-    with unit_of_work(), automation.following():
+    with unit_of_work(), switches.following():
         account = get(account_id)
         for name, label in (("country", "Country"), ("environment", "Environment")):
             if getattr(choice, name) != getattr(account, name):
@@ -173,7 +173,7 @@ def set_active(account_id: int, active: bool, *, actor: str) -> Account:
 def ensure_schedules(account: Account | None = None) -> None:
     """The schedule rows of the installation and of an account; existing ones keep their interval and switch. Safe to repeat.
 
-    The account's synchronization policy decides about the rows of ``automation.SWITCHES``.
+    The account's synchronization policy decides about the rows of ``switches.SWITCHES``.
     """
     session = db.session
     wanted = [(kind, None, seconds) for kind, seconds in INSTALLATION_SCHEDULES.items()]
@@ -188,7 +188,7 @@ def ensure_schedules(account: Account | None = None) -> None:
                 session.add(Schedule(kind=kind, account_id=account_id, interval_seconds=seconds, next_due_at=first))
         session.flush()
         if account is not None:
-            automation.ensure(account)
+            switches.ensure(account)
 
 
 def ensure_all_schedules() -> None:

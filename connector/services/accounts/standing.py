@@ -43,7 +43,7 @@ def authorisation_lost(account_id: int, error: api.ApiError) -> None:
         mail.notify(
             "authorisation",
             subject=f"{account.title}: authorisation {'expired' if state == AUTH_EXPIRED else 'ended'}",
-            body=f"{message}\n\nWork for this account waits and goes on by itself after Re-authorise on the Accounts page.",
+            body=f"{message}\n\nWork for this account waits and goes on by itself after Re-authorise on the Accounts page, or when TikTok takes the tokens again.",
             account=account,
         )
     log.warning("authorisation_lost", account_id=account_id, state=state, code=error.code)
@@ -87,6 +87,29 @@ def refresh_due_tokens() -> tuple[int, list[tuple[int, api.ApiError]]]:
                 authorisation_lost(account_id, error)
     _warn_of_ending_consents()
     return done, failures
+
+
+def find_again() -> list[int]:
+    """Accounts whose authorisation had expired and that TikTok serves again: their work goes on without anybody's click.
+
+    TikTok may refuse a token that it has just given out. The consent behind it stands as long as the refresh token does (TTS §1.4), so it is tried, not waited for.
+    """
+    lost = select(Account).where(Account.auth_state == AUTH_EXPIRED, Account.refresh_token.is_not(None), Account.refresh_expires_at > utcnow())
+    expired = [(account.id, account.shop_id) for account in db.session.scalars(lost.order_by(Account.id))]
+    end_reading()
+    found = []
+    for account_id, shop_id in expired:
+        try:
+            shops = connections.tiktok(account_id).authorized_shops()
+        except api.ApiError as error:
+            log.info("authorisation_still_lost", account_id=account_id, code=error.code)
+            continue
+        finally:
+            end_reading()
+        if any(shop.id == shop_id for shop in shops):
+            authorisation_back(account_id)
+            found.append(account_id)
+    return found
 
 
 def _warn_of_ending_consents() -> None:
