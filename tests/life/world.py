@@ -57,6 +57,8 @@ WORK = (
     "returns.memos", "orders.reference", "products.evaluate", "deadlines.warn",
 )  # fmt: skip
 _LONG = 10 * 365 * 86_400
+#: Of orders imported at once.
+_RANGE = 80 * 86_400
 #: After this many rounds of all jobs something must be quiet.
 ROUNDS = 10
 
@@ -310,7 +312,9 @@ class World:
                     for model in (JobItem, JobRun, Event, ApiCall):
                         session.execute(delete(model))
                     session.execute(update(Account).values(orders_cursor_at=None))
-                for kind, args in (("orders.import", {"from": begun - 80 * 86_400, "to": begun}), ("cancellations.import", {}), ("returns.import", {})):
+                oldest = min((int(one["create_time"]) for one in self.market.get("orders", shop="GB")["orders"]), default=begun)
+                ranges = [{"from": end - _RANGE, "to": end} for end in range(begun, oldest, -_RANGE)]
+                for kind, args in (*(("orders.import", each) for each in ranges), ("cancellations.import", {}), ("returns.import", {})):
                     self._carry_out(runs.submit(kind, account_id=self.account_id, args=args).run_id)
                 yield
             finally:

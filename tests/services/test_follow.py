@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -14,11 +13,11 @@ from connector.models.account import Account
 from connector.models.order import Order, OutgoingAction
 from connector.models.run import JobItem
 from connector.models.trace import Event
-from connector.practice.serve import PracticeServer
-from connector.services import connections
+from connector.services import connections, returns
 from connector.services.orders import create, follow, references
-from tests.factories.creation import Store, complete, fresh
+from tests.factories.creation import Store, complete, fresh, in_store
 from tests.factories.parcels import in_magento, place, take_in
+from tests.factories.returning import ask, delivered
 from tests.factories.shop import Market
 
 pytestmark = pytest.mark.postgres
@@ -30,22 +29,8 @@ MAPPING = [
 
 
 @pytest.fixture
-def market(practice_tiktok: PracticeServer) -> Market:
-    return Market(practice_tiktok.url)
-
-
-@pytest.fixture
-def store(practice_magento: PracticeServer) -> Store:
-    return Store(practice_magento.url)
-
-
-@pytest.fixture
 def account(connected_account: Account) -> Account:
     return complete(connected_account, status_mapping=MAPPING)
-
-
-def magento(order: Order) -> dict[str, Any]:
-    return connections.magento_for(order.account_id).order(order.magento_id or "")
 
 
 def remote(order: Order, status: str) -> Order:
@@ -56,13 +41,13 @@ def remote(order: Order, status: str) -> Order:
 
 def test_a_later_status_is_carried_by_a_comment_once(market: Market, store: Store, account: Account) -> None:
     order = in_magento(market, account)
-    assert magento(order)["status"] == "tiktok_paid"
+    assert in_store(order)["status"] == "tiktok_paid"
     order = remote(order, "AWAITING_COLLECTION")
     assert follow.follow_one(order.id).sentence() == "Status tiktok_packed was set in Magento."
-    assert (fresh(order).magento_status, magento(order)["status"]) == ("tiktok_packed", "tiktok_packed")
+    assert (fresh(order).magento_status, in_store(order)["status"]) == ("tiktok_packed", "tiktok_packed")
     connections.magento_for(account.id).comment(order.magento_id or "", "by the merchant", status="processing")
     assert follow.follow_one(order.id).sentence() == "Magento is up to date."
-    assert (fresh(order).magento_status, magento(order)["status"]) == ("processing", "processing")
+    assert (fresh(order).magento_status, in_store(order)["status"]) == ("processing", "processing")
 
 
 def test_a_lost_answer_of_the_status_comment_makes_one_comment(market: Market, store: Store, account: Account) -> None:
@@ -78,7 +63,7 @@ def test_a_new_address_is_carried_over_before_shipping(market: Market, store: St
     market.post(f"orders/{order.number}/address", address_line1="77 New Street", post_town="Newtown")
     take_in(account, order.number)
     work_off()
-    there = magento(fresh(order))
+    there = in_store(fresh(order))
     shipping = there["extension_attributes"]["shipping_assignments"][0]["shipping"]["address"]
     assert (shipping["street"][0], there["billing_address"]["street"][0], shipping["city"]) == ("77 New Street", "77 New Street", "Newtown")
     kinds = db.session.scalars(select(Event.kind).where(Event.subject_id == str(fresh(order).id))).all()
@@ -92,7 +77,7 @@ def test_a_new_address_after_shipping_only_warns(market: Market, store: Store, a
     order = take_in(account, order.number)
     follow.follow_one(order.id)
     assert "was shipped or closed" in fresh(order).warning
-    assert magento(order)["billing_address"]["street"][0] != "77 New Street"
+    assert in_store(order)["billing_address"]["street"][0] != "77 New Street"
 
 
 def test_a_cancelled_order_is_taken_back_once_and_its_stock_returns_once(market: Market, store: Store, account: Account, work_off: Callable[..., int]) -> None:
@@ -106,6 +91,23 @@ def test_a_cancelled_order_is_taken_back_once_and_its_stock_returns_once(market:
     assert store.reserved("MUG-01")["salable"] == before + 2
     follow.follow_one(order.id)
     assert store.reserved("MUG-01")["salable"] == before + 2
+    assert store.get("ledger")["balanced"]
+
+
+def test_a_cancelled_replacement_that_costs_nothing_is_taken_back_as_well(market: Market, store: Store, account: Account) -> None:
+    order = delivered(market, account, ("CAP-01", 1), store=store)
+    before = store.reserved("CAP-01")["salable"]
+    returns.answer_one(ask(market, account, order, "REPLACEMENT").id, "accept", actor="seller@example.test")
+    number = next(one["id"] for one in market.get("orders")["orders"] if one["id"] != order.number)
+    free = take_in(account, number)
+    create.create_one(free.id, by_hand=True)
+    (there,) = store.orders_of(free)
+    assert (there["state"], float(there["grand_total"])) == ("processing", 0)
+    market.post(f"orders/{number}/cancel", by="SYSTEM")
+    take_in(account, number)
+    follow.follow_one(free.id)
+    assert fresh(free).magento_state == "closed"
+    assert store.reserved("CAP-01")["salable"] == before
     assert store.get("ledger")["balanced"]
 
 
@@ -135,7 +137,7 @@ def test_the_sweep_finds_what_no_webhook_told(market: Market, store: Store, acco
     assert follow.waiting(account.id, desk.rules(account.id)) == [(str(order.id), order.number)]
     runs.submit("orders.follow", account_id=account.id)
     work_off()
-    assert (magento(fresh(order))["status"], magento(fresh(other))["status"]) == ("tiktok_packed", "tiktok_paid")
+    assert (in_store(fresh(order))["status"], in_store(fresh(other))["status"]) == ("tiktok_packed", "tiktok_paid")
 
 
 def test_an_order_left_half_way_by_a_cancelled_run_is_found_again(market: Market, store: Store, account: Account, work_off: Callable[..., int]) -> None:

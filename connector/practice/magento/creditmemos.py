@@ -170,7 +170,7 @@ def _line_parts(line: Doc, quantity: Decimal, prefix: str) -> list[Decimal]:
 def _check_total(order: Doc, document: Doc) -> None:
     available = dec(order.get("base_total_paid")) - dec(order.get("base_total_refunded"))
     total = dec(document["base_grand_total"])
-    if total > available or not order.get("base_total_paid"):
+    if total > available or order.get("base_total_paid") is None:
         raise validation("Creditmemo", f"The most money available to refund is {num(available)}.")
     if total < 0 or (total == 0 and order.get("base_total_refunded") is None and dec(order.get("base_grand_total"))):
         raise validation("Creditmemo", "The credit memo's total must be positive.")
@@ -265,8 +265,10 @@ def _deduct_gone(db: Tables, order: Doc, line: Doc, quantity: Decimal) -> None:
 def _settle(db: Tables, order: Doc, document: Doc) -> None:
     symbol = _SYMBOLS.get(order.get("base_currency_code") or "", "")
     text = f"We refunded {symbol}{dec(document['base_grand_total']):,.2f} offline."
-    everything = dec(order.get("total_paid")) - dec(order.get("total_refunded")) <= 0 and order.get("total_paid")
-    if everything:
+    everything = dec(order.get("total_paid")) - dec(order.get("total_refunded")) <= 0
+    if everything and (
+        order.get("total_paid") or not any(map(open_to_refund, top_lines(order_items(db, order["entity_id"]))))
+    ):  # an order of nothing is closed by its units
         set_state(order, "closed")
     add_history(
         db,

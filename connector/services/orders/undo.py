@@ -50,7 +50,7 @@ def cancel_in_magento(order_id: int, *, reason: str) -> Undone:
     try:
         undone, facts = _undo(client, magento_id, number, reason, recalled=recall.of_order(order_id) is not None)
     except api.Rejected as refused:
-        undone, facts = _done_meanwhile(client, magento_id, number, refused)
+        undone, facts = _done_meanwhile(order_id, client, magento_id, number, refused)
     with unit_of_work() as session:
         order = session.get(Order, order_id, populate_existing=True)
         assert order is not None
@@ -81,10 +81,16 @@ def shipped_units(order: Order) -> Decimal:
     return sum((Decimal(str(item.get("qty_shipped") or 0)) for item in facts.get("items") or () if not item.get("parent_item_id")), Decimal(0))
 
 
-def _done_meanwhile(client: MagentoClient, magento_id: str, number: str, refused: api.Rejected) -> tuple[Undone, dict[str, Any]]:
-    """Magento refuses what somebody else has just done; anything else it refuses is raised again."""
+def _done_meanwhile(order_id: int, client: MagentoClient, magento_id: str, number: str, refused: api.Rejected) -> tuple[Undone, dict[str, Any]]:
+    """Magento refuses what somebody else has just done; anything else it refuses is shown on the order and raised again."""
     facts = client.order(magento_id)
     if facts.get("state") not in ("canceled", "closed"):
+        if not refused.transient:
+            with unit_of_work() as session:
+                order = session.get_one(Order, order_id, populate_existing=True)
+                order.magento_state, order.magento_status = facts.get("state"), facts.get("status")
+                text = f"TikTok cancelled order {order.number}, and Magento does not take order {number} back: {refused}"
+                state.flag(order, NOT_POSSIBLE, text, "Take it off hold, or cancel or refund it in Magento by hand. It is tried again by itself.")
         raise refused
     return Undone("already", f"Magento order {number} is {facts['state']} already."), facts
 
@@ -101,6 +107,8 @@ def _undo(client: MagentoClient, magento_id: str, number: str, reason: str, *, r
         return Undone("shipped", text), facts
     if any(_left(item) > 0 for item in items) or _shipping_left(facts) > 0:  # units that the merchant refunded leave their shipping behind
         return _refund(client, magento_id, number, items, facts, reason)
+    if items and not any(_standing(item) for item in items):  # an order of nothing may stay complete with every unit given back
+        return Undone("already", f"Magento order {number} has no unit left: all were refunded or canceled."), facts
     if client.cancel(magento_id):
         return Undone("canceled", f"Magento order {number} was cancelled: {reason}."), client.order(magento_id)
     raise api.Rejected(
@@ -131,6 +139,11 @@ def _shipped(facts: dict[str, Any]) -> dict[str, int]:
         if not item.get("parent_item_id"):
             found[str(item.get("sku"))] += int(Decimal(str(item.get("qty_shipped") or 0)))
     return dict(+found)
+
+
+def _standing(item: dict[str, Any]) -> Decimal:
+    given_back = Decimal(str(item.get("qty_refunded") or 0)) + Decimal(str(item.get("qty_canceled") or 0))
+    return Decimal(str(item.get("qty_ordered") or 0)) - given_back
 
 
 def _left(item: dict[str, Any]) -> Decimal:

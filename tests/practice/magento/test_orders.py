@@ -120,6 +120,18 @@ def test_a_refund_of_the_amount_alone_needs_a_positive_total(shop: Shop) -> None
     assert shop.rest("GET", f"/orders/{order['entity_id']}")["items"][0]["qty_refunded"] == 0
 
 
+def test_an_order_of_nothing_can_be_invoiced_and_refunded(shop: Shop) -> None:
+    order = corrected(shop, quantity=2, price=0, row=0)
+    path, lines = f"/order/{order['entity_id']}/refund", [order["items"][0]["item_id"]]
+    returned = {"arguments": {"shipping_amount": 0, "extension_attributes": {"return_to_stock_items": lines}}}
+    with pytest.raises(Refused, match="The most money available to refund is 0"):  # not invoiced: cancelled instead
+        shop.rest("POST", path, returned)
+    shop.rest("POST", f"/order/{order['entity_id']}/invoice", {})
+    shop.rest("POST", path, returned)
+    assert shop.rest("GET", f"/orders/{order['entity_id']}")["state"] == "closed"
+    assert shop.control("GET", "ledger?sku=MUG-01")["balanced"]
+
+
 def test_an_order_in_a_foreign_display_currency_keeps_base_amounts(shop: Shop) -> None:
     base = "/rest/tiktok_gb/V1"
     cart = shop.send("POST", f"{base}/carts/").json()
