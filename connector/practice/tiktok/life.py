@@ -288,6 +288,7 @@ def cancel_now(market: Marketplace, order: Order, by: str, reason: str, at: int,
     waiting = order.open_request()
     if waiting is not None:
         move_cancellation(order, waiting, market.settings.cancelled_spelling, at)
+        order.doc["is_buyer_request_cancel"] = False
     ids = line_ids or [line["id"] for line in order.lines if line["display_status"] != "CANCELLED"]
     cancellation = open_cancellation(market, order, ids, by, reason, "CANCELLATION_REQUEST_SUCCESS", at)
     cancel_lines(market, order, cancellation, at, by)

@@ -181,6 +181,16 @@ def test_the_buyer_can_take_the_request_back_and_the_other_spelling_can_be_switc
     assert found(seller, {"cancel_ids": [cancel_id]})[0]["cancel_status"] == "CANCELLATION_REQUEST_CANCELLED"
 
 
+def test_a_line_that_the_seller_cancels_ends_the_buyers_request(seller: Seller) -> None:
+    order_id = seller.place(lines=[("MUG-01", 2)])
+    seller.control("POST", f"orders/{order_id}/cancel", {"by": "BUYER"})
+    line = seller.order(order_id)["line_items"][0]["id"]
+    seller.control("POST", f"orders/{order_id}/cancel", {"by": "SELLER", "line_ids": [line]})
+    order = seller.order(order_id)
+    assert (order["status"], order["is_buyer_request_cancel"]) == ("AWAITING_SHIPMENT", False)
+    assert sorted(one["cancel_status"] for one in found(seller, {"order_ids": [order_id]})) == ["CANCELLATION_REQUEST_CANCEL", "CANCELLATION_REQUEST_SUCCESS"]
+
+
 def test_tiktok_cancels_for_fraud_and_after_shipping(seller: Seller) -> None:
     fraud = seller.place()
     seller.control("POST", f"orders/{fraud}/cancel", {"by": "OPERATOR"})
