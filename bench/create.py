@@ -26,7 +26,7 @@ from connector.config import Config
 from connector.core.db import db, unit_of_work
 from connector.jobs import runtime
 from connector.models.account import Account, MagentoConnection
-from connector.models.order import CREATED, READY, STORED, Order
+from connector.models.order import CREATED, READY, SCHEDULE, STORED, Order
 from connector.models.run import JobRun
 from connector.practice.serve import PracticeServer
 from connector.services import connections, runs
@@ -96,7 +96,7 @@ def _take_in(account_id: int, size: int) -> list[list[tuple[str, str]]]:
     """Store every order of the marketplace; batches of run items, the runs that intake has submitted put out of the way."""
     client = connections.tiktok(account_id)
     numbers = [order["id"] for order in _get(connections.settings.config().practice_tiktok_url, "orders")["orders"]]
-    rules = intake.rules_for(account_id, intake.SCHEDULE)
+    rules = intake.rules_for(account_id, SCHEDULE)
     for start in range(0, len(numbers), 50):
         intake.store_page(rules, client.get_orders(numbers[start : start + 50]))
     with unit_of_work() as session:

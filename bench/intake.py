@@ -28,7 +28,7 @@ from connector.core.crypto import vault
 from connector.core.db import db, end_reading, unit_of_work
 from connector.domain.tiktok_order import buyer_words, read_order
 from connector.models.account import Account
-from connector.models.order import READY, BuyerToken, Order, OrderLine, OrderPayload, Reservation
+from connector.models.order import READY, SCHEDULE, BuyerToken, Order, OrderLine, OrderPayload, Reservation
 from connector.models.run import JobItem, JobRun
 from connector.models.trace import Event
 from connector.practice.serve import PracticeServer
@@ -166,7 +166,7 @@ def _product(account_id: int, window: Window, windows: int) -> int:
     assert window.start is not None
     assert window.end is not None
     start, end = int(window.start.timestamp()), int(window.end.timestamp())
-    polling.import_range(watch, account_id, start=start, end=end, origin=intake.SCHEDULE, parallel=windows)
+    polling.import_range(watch, account_id, start=start, end=end, origin=SCHEDULE, parallel=windows)
     return _stored()
 
 
@@ -198,7 +198,7 @@ def _store_one(session: Session, account_id: int, payload: dict[str, Any]) -> No
     for sku, quantity in snapshot.units.items():
         _get_or_create(session, Reservation, {"order_id": order.id, "sku": sku}, {"account_id": account_id, "quantity": quantity})
     session.add(Event(kind="order.imported", subject_type="order", subject_id=str(order.id), account_id=account_id, message="Imported from TikTok."))
-    if intake.next_state(snapshot.remote_status, current=None, origin=intake.SCHEDULE, policy=None) == READY:
+    if intake.next_state(snapshot.remote_status, current=None, origin=SCHEDULE, policy=None) == READY:
         run = JobRun(kind="orders.create", title="Create sales orders", account_id=account_id, total=1)
         session.add(run)
         session.flush()

@@ -90,14 +90,14 @@ def _template(account_id: int, name: str, category: str, policies: dict[str, int
 
     from connector.core.db import db
     from connector.models.account import ShopReference
-    from connector.services.templates import editing
+    from connector.services.templates import editing, filling
 
     leaf = db.session.scalar(
         select(ShopReference.remote_id).where(ShopReference.account_id == account_id, ShopReference.kind == "category", ShopReference.name == category)
     )
-    query = editing.query_of("all", [{"attribute": attribute, "operator": operator, "value": value} for attribute, operator, value in rows])
-    options = editing.options_from({"usual_length": "30", "usual_width": "20", "usual_height": "10", "usual_weight": "0.5"})
-    draft = editing.Draft(account_id=account_id, name=name, category_id=str(leaf), query=query, options=options, **policies)
+    query = filling.query_of("all", [{"attribute": attribute, "operator": operator, "value": value} for attribute, operator, value in rows])
+    options = filling.options_from({"usual_length": "30", "usual_width": "20", "usual_height": "10", "usual_weight": "0.5"})
+    draft = filling.Draft(account_id=account_id, name=name, category_id=str(leaf), query=query, options=options, **policies)
     template = editing.create(draft, actor="demo")
     editing.learn_category(template.id, actor="demo")
 

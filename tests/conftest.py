@@ -33,7 +33,7 @@ PASSWORD = "correct-horse-battery-staple"
 KEY = Fernet.generate_key().decode()
 #: Pages that write SQL of their own; the other ones show what services read.
 OWN_SQL = {
-    "test_grid_machine.py", "test_linking_pages.py", "test_order_desk_pages.py", "test_orders_grid_rows.py", "test_products_grid.py", "test_queue_products.py",
+    "test_grid_machine.py", "test_grid_pages.py", "test_linking_pages.py", "test_order_desk_pages.py", "test_orders_grid_rows.py", "test_products_grid.py", "test_queue_products.py",
 }  # fmt: skip
 
 

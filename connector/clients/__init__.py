@@ -105,12 +105,11 @@ the client returns by itself (cart, order, invoice, shipment, track, credit memo
     OAuth1(consumer_key, consumer_secret, access_token, access_token_secret); Bearer(access_token)
         .probe() -> ProbeReport
         .store_views() -> list[dict]; .websites(); .store_groups(); .store_configs(codes=()); .currency(*, store=None) -> dict
-        .countries(*, store=None) -> list[dict]; .country(country_id, *, store=None) -> dict; .modules() -> list[str]
+        .country(country_id, *, store=None) -> dict; .modules() -> list[str]
         .products(criteria, *, store="all") -> SearchResult; .iter_products(criteria=SearchCriteria(), *, store="all", page_size=100)
         .products_by_sku(skus, *, store="all", fields=None) -> list[dict]
-        .product(sku, *, store="all") -> dict; .create_product(product: dict) -> dict; .update_product(sku, product, *, store="all") -> dict
-        .product_media(sku); .children(sku); .attributes(criteria) -> SearchResult; .attribute(code); .attribute_options(code, *, store=None)
-        .attribute_sets(criteria) -> SearchResult
+        .product(sku, *, store="all") -> dict; .create_product(product: dict) -> dict
+        .product_media(sku); .children(sku); .attributes(criteria) -> SearchResult; .attribute(code); .attribute_sets(criteria) -> SearchResult
         .categories() -> dict; .base_prices(skus) -> list[dict]
         .sources() -> list[dict]; .stocks() -> list[dict]; .stock_source_links(); .stock_for_website(website_code) -> dict
         .source_items(skus) -> list[dict]; .save_source_items(items) -> None; .stock_item(sku) -> dict
@@ -135,9 +134,9 @@ the client returns by itself (cart, order, invoice, shipment, track, credit memo
         .add_track(*, order_id, shipment_id, track_number, title, carrier_code) -> str; .delete_track(track_id) -> bool
         .refund(order_id, *, items, shipping_amount, adjustment_positive=0, adjustment_negative=0, return_to_stock=(), comment=None) -> str
         .invoices_of(order_id) .shipments_of(order_id) .creditmemos_of(order_id) -> list[dict]
-        .iter_invoices(after) .iter_shipments(after) .iter_creditmemos(after) -> Iterator[dict]   # entity_id above `after`
+        .iter_shipments(after) .iter_creditmemos(after) -> Iterator[dict]   # entity_id above `after`
         .get_invoice(id) .get_shipment(id) .get_creditmemo(id) -> dict
-        .search_customers(email, *, website_id=None) -> list[dict]; .create_customer(customer) -> dict; .customer_groups() -> list[dict]
+        .search_customers(email, *, website_id=None) -> list[dict]; .create_customer(customer) -> dict
 
     SearchCriteria().where(field, condition, value).any_of((field, condition, value), ...).order_by(field, "ASC").page(1, 100).only(fields)
 

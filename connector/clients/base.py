@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Generic, NoReturn, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -25,6 +24,7 @@ import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
+from connector.clients.answer import Answer
 from connector.clients.errors import (
     ApiError,
     CircuitOpen,
@@ -48,41 +48,6 @@ WHOLE = 1 << 20  # bytes: an answer is read in one piece as a rule
 PATIENCE = 5.0  # seconds in all for the retries of one read, and the longest wait for the limiter; jobs do the long waits
 SECRET_QUERY = frozenset({"app_secret", "auth_code", "refresh_token", "access_token", "sign", "shop_cipher"})
 _SECRET_BODY = re.compile(rb'("(?:access_token|refresh_token)"\s*:\s*")[^"]*')
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer: the body as bytes, header names in any case, times of our clock in Unix seconds."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    url: str
-    sent_at: float
-    received_at: float
-
-    @property
-    def media_type(self) -> str:
-        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-    @property
-    def retry_after(self) -> float | None:
-        """`Retry-After` in seconds, given as a number or a date."""
-        value = self.headers.get("Retry-After")
-        if not value:
-            return None
-        if value.strip().isdigit():
-            return float(value)
-        until, now = http_date(value), http_date(self.headers.get("Date"))
-        return None if until is None else max(0.0, until - (self.received_at if now is None else now))
-
-    @property
-    def clock_offset(self) -> float | None:
-        """How many seconds the server's clock is ahead of ours, from `Date` (whole seconds; cached answers do not count)."""
-        date = http_date(self.headers.get("Date"))
-        if date is None or "Age" in self.headers:
-            return None
-        return date + 0.5 - (self.sent_at + self.received_at) / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -385,13 +350,6 @@ def masked_query(query: str) -> dict[str, str]:
     """Query parameters by name with the secret ones masked; a shop cipher keeps its start, to tell shops apart."""
     pairs = parse_qsl(query, keep_blank_values=True)
     return {k: (v[:6] + "***" if k == "shop_cipher" else "***") if k in SECRET_QUERY else v for k, v in pairs}
-
-
-def http_date(text: str | None) -> float | None:
-    try:
-        return None if not text else parsedate_to_datetime(text).timestamp()
-    except ValueError:
-        return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import BigInteger, DateTime, Integer, MetaData, Text, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 from connector.core import crypto
+
+T = TypeVar("T")
 
 #: Ten-thousandths: Magento keeps four decimals, no TikTok currency has more than two.
 AMOUNT_SCALE = Decimal(10000)
@@ -172,6 +175,17 @@ def unit_of_work() -> Iterator[Session]:
     finally:
         session.info.pop("unit_of_work", None)
         _write_lock_wanted.reset(token)
+
+
+def in_parts(values: Iterable[T], size: int = 500) -> Iterator[list[T]]:
+    """Each value once, at most ``size`` at a time: a statement takes a limited number of them."""
+    every = list(dict.fromkeys(values))
+    return (every[start : start + size] for start in range(0, len(every), size))
+
+
+def dialect_of(session: Session) -> Any:
+    """The database's own statements, such as ``insert(...).on_conflict_do_nothing``: ``sqlalchemy.dialects.postgresql`` or ``sqlite``."""
+    return postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
 
 
 def end_reading() -> None:

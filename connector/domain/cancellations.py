@@ -12,7 +12,8 @@ PENDING, SUCCESS, COMPLETE = "CANCELLATION_REQUEST_PENDING", "CANCELLATION_REQUE
 CLOSED = ("CANCELLATION_REQUEST_CANCEL", "CANCELLATION_REQUEST_CANCELLED")
 GRANTED = (SUCCESS, COMPLETE)
 LABELS = {PENDING: "Waits for answer", SUCCESS: "Cancelled", COMPLETE: "Cancelled and refunded", **dict.fromkeys(CLOSED, "Closed")}
-BUYER_CANCEL = "BUYER_CANCEL"
+#: Decided by the seller or by TikTok; asked for by the buyer, who needs an answer.
+CANCEL, BUYER_CANCEL = "CANCEL", "BUYER_CANCEL"
 
 APPROVE, REJECT = "approve", "reject"
 ANSWERS = {APPROVE: "Accept", REJECT: "Reject"}
@@ -66,6 +67,11 @@ def ending(was: str, status: str, *, ours: bool, deadline: datetime | None, move
 def line_ids(request: Mapping[str, Any]) -> tuple[str, ...]:
     """The order lines that a cancellation is about."""
     return tuple(str(one["order_line_item_id"]) for one in request.get("cancel_line_items") or () if one.get("order_line_item_id"))
+
+
+def known(cancel_type: str, status: str) -> bool:
+    """Whether type and status are the contract's; otherwise nobody can tell whether a buyer waits for an answer."""
+    return cancel_type in (CANCEL, BUYER_CANCEL) and status in LABELS
 
 
 def label(status: str) -> str:

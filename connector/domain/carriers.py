@@ -73,7 +73,7 @@ def match_carrier(title: str, mapping: Mapping[str, str], providers: Sequence[Pr
         return CarrierMatch(
             title,
             code="carrier.unknown",
-            message=f"The Magento carrier {title!r} is not mapped to a TikTok carrier.",
+            message=f"The carrier {title!r} is not mapped to a TikTok carrier.",
             remedy="Map it; every parcel that waits for it is sent then.",
             facts=facts,
         )

@@ -6,108 +6,20 @@ says what becomes of the order (``outcome``: one of our order states) and under 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from connector.domain import tiktok_order
+from connector.domain.checks import Check, Checked
 from connector.domain.external_order import unsafe_for_tests
-from connector.domain.money import Parity
-from connector.domain.policies import OrderPolicy
+from connector.domain.order_facts import PLAIN_TYPES, Facts, Product
 
 STORED, HELD, READY, SKIPPED, FAILED, CANCELLED = "stored", "held", "ready", "skipped", "failed", "cancelled"
 
-#: Product types whose SKU a cart takes as it is (MAG §4.4.4 step 2); the other ones need options or have no stock of their own.
-PLAIN_TYPES = frozenset({"simple", "virtual", "downloadable"})
-
 
 @dataclass(frozen=True, slots=True)
-class Product:
-    """What Magento knows of a SKU. ``salable`` is the salable quantity, None without limit (stock not managed)."""
-
-    sku: str
-    product_id: str
-    name: str = ""
-    type_id: str = "simple"
-    enabled: bool = True
-    salable: Decimal | None = None
-    is_salable: bool = True
-    weight: Decimal = Decimal(0)
-    price: Decimal = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Units of one seller SKU in the order, and the Magento product they were matched to."""
-
-    seller_sku: str
-    quantity: int
-    product: Product | None
-    matched_by: str = ""  #: sku, alternate attribute, remembered mapping
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """All that the checks look at; collected once, so that the verdict can be shown with what it saw."""
-
-    number: str
-    remote_status: str
-    now: datetime  #: TikTok's clock
-    by_hand: bool = False
-    magento_number: str | None = None
-    account: str = ""
-    account_active: bool = True
-    connected: bool = True
-    auth_state: str = "connected"
-    auth_message: str = ""
-    has_store: bool = True
-    policy: OrderPolicy | None
-    policy_title: str = ""
-    policy_problems: Sequence[Mapping[str, str]] = ()
-    hold_until: datetime | None = None
-    cancel_requested: bool = False
-    wanted: Sequence[Wanted] = ()
-    has_address: bool = True
-    address_masked: bool = False
-    address_missing: Sequence[str] = ()
-    buyer_id: str = ""
-    parity: Parity
-    currency: str
-    base_currency: str = ""
-    rate: Decimal | None = Decimal(1)  #: base to order currency; None: the store has no rate
-    fulfilled_by_tiktok: bool = False  #: sent from TikTok's warehouse: takes no stock of the merchant
-    external: bool = False  #: the order goes to an external storefront instead of Magento (A243)
-    sandbox: bool = False
-    environment: Mapping[str, Any] | None = None  #: what the external storefront says of itself (A247-A249); None: it has not been asked
-
-    @property
-    def store(self) -> str:
-        return "the external storefront" if self.external else "Magento"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One verdict. ``outcome`` and ``code`` matter only where it failed."""
-
-    check: str
-    ok: bool
-    message: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    remedy: str = ""
-    code: str = ""
-    outcome: str = FAILED
-
-    def as_dict(self) -> dict[str, Any]:
-        """The shape that is stored and shown: {check, ok, facts, message, remedy}, plus the code of a failed one."""
-        shown = {"check": self.check, "ok": self.ok, "facts": dict(self.facts), "message": self.message, "remedy": self.remedy}
-        return shown if self.ok else shown | {"code": self.code, "outcome": self.outcome}
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Checked):
     """The ordered checks. ``writer`` is how the order would be written: ``checkout`` or ``direct``; ``warnings`` go onto the order."""
 
     checks: tuple[Check, ...]
@@ -115,15 +27,6 @@ class Verdict:
     customer: str = "guest"
     warnings: tuple[str, ...] = ()
     create_products: tuple[str, ...] = ()  #: seller SKUs that get a placeholder product first
-
-    @property
-    def allowed(self) -> bool:
-        return all(check.ok for check in self.checks)
-
-    @property
-    def failing(self) -> Check | None:
-        """The first check that failed."""
-        return next((check for check in self.checks if not check.ok), None)
 
     def as_list(self) -> list[dict[str, Any]]:
         return [check.as_dict() for check in self.checks]
@@ -305,14 +208,9 @@ def _address(facts: Facts) -> Check:
     seen = {"present": facts.has_address, "masked": facts.address_masked, "missing": list(facts.address_missing)}
     if not facts.has_address:
         return Check(
-            name,
-            False,
-            "TikTok sent no recipient address.",
-            seen,
-            "Sync the order's status; the address comes when the hold has ended.",
-            "address.missing",
-            FAILED,
-        )
+            name, False, "TikTok sent no recipient address.", seen, "Sync the order's status; the address comes when the hold has ended.",
+            "address.missing", FAILED,
+        )  # fmt: skip
     if facts.address_missing:
         return Check(
             name, False, f"The address has no {_names(facts.address_missing, 'and')}.", seen,
@@ -327,14 +225,9 @@ def _customer(facts: Facts) -> Check:
     seen = {"mode": facts.policy.customer_mode if facts.policy else "guest", "used": mode, "buyer_id": facts.buyer_id}
     if facts.policy is not None and facts.policy.customer_mode == "same" and not facts.policy.same_customer_id:
         return Check(
-            name,
-            False,
-            "The policy uses one fixed customer but names none.",
-            seen,
-            "Enter the Magento customer ID in the order policy.",
-            "customer.none",
-            FAILED,
-        )
+            name, False, "The policy uses one fixed customer but names none.", seen, "Enter the Magento customer ID in the order policy.",
+            "customer.none", FAILED,
+        )  # fmt: skip
     return Check(name, True, why, seen)
 
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from connector.domain.listing import ListingPlan
 from connector.domain.listing_body import Choice, Dimensions, Identifier, ListingBody, Measure, ProductAttribute, SalesAttribute, SkuBody, Units
+from connector.domain.policies import ImagePolicy, PricingPolicy
 
 LABELS = {
     "title": "Title",
@@ -65,6 +67,35 @@ def changes(now: ListingBody | None, send: ListingBody, reasons: Mapping[str, st
     found += _attributes(before.product_attributes, send.product_attributes, why, labels)
     found += _skus(before, send, why)
     return found
+
+
+def behind(field: str, plan: ListingPlan, images: ImagePolicy, pricing: PricingPolicy) -> tuple[str, ...]:
+    """Magento attribute codes behind one field of a listing (``Change.field``)."""
+    pictures = (images.main_image_attribute, "media_gallery")
+    simple: dict[str, tuple[str, ...]] = {
+        "title": (plan.title_attribute,),
+        "description": (plan.description_attribute,),
+        "main_images": pictures,
+        "package_weight": ("weight",),
+        "package_dimensions": tuple(plan.dimension_attributes),
+    }
+    if field in simple:
+        return simple[field]
+    if field.startswith("product_attributes["):
+        wanted = field.removeprefix("product_attributes[").removesuffix("]")
+        return tuple(mapping.magento_attribute for mapping in plan.mappings if mapping.attribute_id == wanted and mapping.magento_attribute)
+    part = field.rpartition("].")[2].partition("[")[0]
+    of_sku: dict[str, tuple[str, ...]] = {
+        "seller_sku": (plan.seller_sku_attribute,),
+        "price": (pricing.price_attribute or "price", "special_price"),
+        "inventory": ("quantity",),
+        "identifier": (plan.identifier_attribute,),
+        "sku_img": pictures,
+    }
+    if part in of_sku:
+        return of_sku[part]
+    axes = tuple(mapping.magento_attribute for mapping in plan.mappings if mapping.magento_attribute)
+    return axes if field.startswith("skus[") else ()
 
 
 def _attributes(now: Sequence[ProductAttribute], send: Sequence[ProductAttribute], why: Mapping[str, str], labels: Mapping[str, str]) -> list[Change]:

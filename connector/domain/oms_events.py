@@ -21,6 +21,8 @@ from connector.domain.shipping import clean_tracking, tracking_problem
 SHIPPED, CANCELLED, DELIVERED = "shipped", "cancelled", "delivered"
 CANCELLATION_ANSWERED, GOODS_RECEIVED = "cancellation_answered", "goods_received"
 TYPES = (SHIPPED, CANCELLED, DELIVERED, CANCELLATION_ANSWERED, GOODS_RECEIVED)
+#: With this begins the event id of an entry that has none of its own.
+DIGEST = "sha256:"
 
 #: Words by which the text of a cancellation is recognised as one of our reasons.
 _REASONS: dict[str, tuple[str, ...]] = {
@@ -41,6 +43,11 @@ def _text(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise PydanticCustomError("id_number", "It is a number, and numbers of this size lose digits on the way; send it as text, in quotes")
     return value.strip() if isinstance(value, str) else value
+
+
+def _one_line(value: Any) -> Any:
+    """Words that a person typed may be broken into lines."""
+    return " ".join(value.split()) if isinstance(value, str) else value
 
 
 def _printable(value: str) -> str:
@@ -69,7 +76,7 @@ def _instant(value: datetime) -> datetime:
 
 
 _Id = Annotated[str, BeforeValidator(_text, json_schema_input_type=str), AfterValidator(_printable)]
-_Text = Annotated[str, AfterValidator(_printable)]
+_Text = Annotated[str, BeforeValidator(_one_line, json_schema_input_type=str), AfterValidator(_printable)]
 _When = Annotated[datetime, AfterValidator(_instant)]
 
 
@@ -176,7 +183,7 @@ def explain(error: ValidationError) -> BadEntry:
     if kind.startswith("union_tag"):
         text = "The type of the update is missing" if kind.endswith("found") else "It is no type of update"
     else:
-        text = _SAID.get(kind, text)
+        text = "It is no instant with a time zone, such as 2026-03-01T12:00:00Z" if kind.startswith("datetime") else _SAID.get(kind, text)
     return BadEntry(field, f"{field or 'The entry'}: {text}.".replace("..", "."), _REMEDIES.get(kind, "Correct it and send the entry again."))
 
 
@@ -185,7 +192,7 @@ def event_id(found: Mapping[str, Any]) -> str:
     own = str(found.get("id") or "")
     if own:
         return own
-    return f"sha256:{digest({name: value for name, value in found.items() if name != 'id'})}"
+    return f"{DIGEST}{digest({name: value for name, value in found.items() if name != 'id'})}"
 
 
 def digest(value: object) -> str:

@@ -81,7 +81,7 @@ def convert(content: bytes, use_case: str) -> Converted | Refused:
 
 
 def thumbnail(content: bytes, side: int) -> bytes | None:
-    """A small WEBP for a grid, at most ``side`` pixels each way; None for what cannot be opened."""
+    """A WEBP for a page, at most ``side`` pixels each way, upright and without metadata; None for what cannot be opened."""
     if _foreign(content) or ((size := _webp_size(content)) and size[0] * size[1] > MOST_PIXELS):
         return None
     try:

@@ -241,8 +241,9 @@ def read_return(payload: Mapping[str, Any], *, country: str = "") -> ReturnSnaps
     action, deadline = _next(payload)
     estimated = False
     if deadline is None and updated is not None and (action or (said.phase == "seller" and arbitrated != "IN_PROGRESS")):
-        table = INSPECTION_HOURS if ALIASES.get(status, status) == "BUYER_SHIPPED_ITEM" else ANSWER_HOURS
-        deadline, estimated = updated + timedelta(hours=table.get(country, table[""])), True
+        came_back = ALIASES.get(status, status) == "BUYER_SHIPPED_ITEM"
+        table, since = (INSPECTION_HOURS, updated) if came_back else (ANSWER_HOURS, _time(payload, "create_time") or updated)
+        deadline, estimated = since + timedelta(hours=table.get(country, table[""])), True
     unknown = [name for name, known in (("return_type", kind in TYPE_LABELS), ("return_status", said.known)) if not known]
     if arbitrated and arbitrated not in ARBITRATION:
         unknown.append("arbitration_status")
@@ -299,6 +300,11 @@ def _item(item: Any, where: str) -> ReturnItem:
         _text(item, "sku_name"),
         _money(refund, "refund_total", f"{where}.refund_amount"),
     )
+
+
+def can_be_offered(amount: Decimal | None, whole: Decimal, currency: str) -> bool:
+    """Whether ``amount`` may be a partial refund of ``whole``: a part of it, in steps that the currency has (TTS §5.6.6)."""
+    return amount is not None and amount.is_finite() and 0 < amount < whole and amount % money.minor_unit(currency) == 0
 
 
 # -- stock --------------------------------------------------------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ The ledger is additive: its terms' changes add up to what is sent, so it can be 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
+from typing import Any
 
 from connector.domain.policies import InventoryPolicy
 
@@ -68,6 +69,15 @@ class Term:
     change: int
     balance: int
     words: str
+
+
+def running(terms: Iterable[Mapping[str, Any]]) -> tuple[Term, ...]:
+    """Stored terms ``{"key", "label", "change", "words"}`` with their running balance."""
+    lines: list[Term] = []
+    for term in terms:
+        balance = term["change"] + (lines[-1].balance if lines else 0)
+        lines.append(Term(term["key"], term["label"], term["change"], balance, term["words"]))
+    return tuple(lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, or_
+from sqlalchemy import ColumnElement, and_, case, func, or_
 
-from connector.core.db import UTCDateTime
 from connector.domain import cancellations as requests
 from connector.domain import tiktok_order as tiktok
 from connector.domain.cancellations import ACCEPTED, APPROVE, BUYER_CANCEL, PENDING, REJECT
 from connector.grids import Action, Choices, Column, DateRange, Empty, Flag, Grid, Join, Label, Tab, Text
 from connector.grids.activity import account_choices
+from connector.grids.requests import NEVER, NOT_KNOWN, OTHER, or_other
 from connector.models.account import Account
 from connector.models.aftersales import RECALL_LOST, RECALL_OPEN, RECALL_RECEIVED, RECALL_RETURNING, RecallTask
 from connector.models.order import Cancellation, Order
@@ -40,17 +39,8 @@ WAITS = and_(Cancellation.remote_status == PENDING, Cancellation.cancel_type == 
 _ACCEPTED = and_(Cancellation.answer == APPROVE, Cancellation.answer_state == ACCEPTED)
 _REJECTED = and_(Cancellation.answer == REJECT, Cancellation.answer_state == ACCEPTED)
 #: What waits comes first, the most urgent on top; in both databases.
-_DUE = case(
-    (WAITS, func.coalesce(Cancellation.respond_by_at, Cancellation.remote_created_at)), else_=literal(datetime(9999, 12, 31, tzinfo=UTC), UTCDateTime())
-)
-_OTHER = "other"
-
-
-def _statuses(values: Sequence[str]) -> ColumnElement[bool]:
-    """A status with its other spelling; the last choice is every status that the contract does not name."""
-    spelt = [*values, *(requests.CLOSED if set(values) & set(requests.CLOSED) else ())]
-    chosen = Cancellation.remote_status.in_(spelt)
-    return or_(chosen, Cancellation.remote_status.not_in(list(requests.LABELS))) if _OTHER in values else chosen
+_DUE = case((WAITS, func.coalesce(Cancellation.respond_by_at, Cancellation.remote_created_at)), else_=NEVER)
+_statuses = or_other(Cancellation.remote_status, list(requests.LABELS), dict.fromkeys(requests.CLOSED[1:], requests.CLOSED[0]))
 
 
 def _answers(values: Sequence[str]) -> ColumnElement[bool]:
@@ -81,10 +71,10 @@ CANCELLATIONS = Grid(
     joins=(Join(Account, Account.id == Cancellation.account_id), Join(Order, Order.id == Cancellation.order_id)),
     columns=(
         Column(key="cancel_id", label="Request ID", expr=Cancellation.cancel_id, cell="link", sort=False),
-        Column(key="number", label="Order ID", expr=Order.number, cell="order_link", sort=False, also={"order_id": Cancellation.order_id}),
         Column(
             key="respond_by_at", label="Respond By", expr=Cancellation.respond_by_at, cell="respond_by", sort=_DUE, also={"offset": Account.clock_offset_seconds},
         ),
+        Column(key="number", label="Order ID", expr=Order.number, cell="order_link", sort=False, also={"order_id": Cancellation.order_id}),
         Column(key="reason", label="Reason", expr=Cancellation.reason_text, cell="cancel_reason", sort=False, also={"reason_key": Cancellation.reason}),
         Column(
             key="items", label="Items / amount", expr=Cancellation.data, cell="cancel_items", sort=False,
@@ -105,7 +95,7 @@ CANCELLATIONS = Grid(
     filters=(
         Choices("account", "Account View", Cancellation.account_id, account_choices, pinned=True),
         Choices("status", "Status", _statuses, {PENDING: "Waits for answer", requests.SUCCESS: "Cancelled", requests.COMPLETE: "Cancelled and refunded",
-                                                requests.CLOSED[0]: "Closed", _OTHER: "Not known to this version"}),
+                                                requests.CLOSED[0]: "Closed", OTHER: NOT_KNOWN}),
         Choices("role", "Asked by", Cancellation.role, ROLE_LABELS),
         Choices("answer", "Answer", _answers, {"none": "None", "accepted": "Accepted", "rejected": "Rejected", requests.SENDING: "Being sent",
                                                requests.FAILED: "Failed", **requests.ENDINGS}),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from sqlalchemy import and_, select
 
 from connector.core.db import db
 from connector.domain import oms_events
-from connector.grids import Action, Choices, Column, DateRange, Empty, Flag, Grid, Join, Label, Preview, Result, Tab
+from connector.grids import Action, Choices, Column, DateRange, Empty, Filter, Flag, Grid, Join, Label, Preview, Result, Tab
 from connector.grids.activity import account_choices
 from connector.models.account import Account
 from connector.models.oms import (
@@ -57,14 +58,27 @@ ACTIONS = {
 }
 
 
-def _feeds(ids: Sequence[Any]) -> list[OrderFeed]:
-    return list(db.session.scalars(select(OrderFeed).where(OrderFeed.id.in_([int(one) for one in ids])).order_by(OrderFeed.id)))
+Row = TypeVar("Row", OrderFeed, OmsUpdate)
+_ACCOUNT = Column(key="account", label="Account", expr=Account.title, sort=False)
+
+
+def _grid(model: Any, *filters: Filter, **facts: Any) -> Grid:
+    """A grid of something that belongs to an account, which has its column (``_ACCOUNT``) and its filter in the toolbar."""
+    whose = Choices("account", "Account", model.account_id, account_choices, pinned=True)
+    return Grid(
+        model=model, pk=model.id, permission="oms.read", joins=(Join(Account, Account.id == model.account_id),), filters=(whose, *filters),
+        cells="oms/_cells.html", events=("run:changed",), **facts,
+    )  # fmt: skip
+
+
+def _rows(model: type[Row], ids: Sequence[Any]) -> list[Row]:
+    return list(db.session.scalars(select(model).where(model.id.in_([int(one) for one in ids])).order_by(model.id)))
 
 
 def _preview_announce(ids: Sequence[Any]) -> list[Preview]:
     return [
         Preview(row.id, f"{row.number} ({row.format})", row.state == FEED_READY, "" if row.state == FEED_READY else "It is not ready yet.")
-        for row in _feeds(ids)
+        for row in _rows(OrderFeed, ids)
     ]
 
 
@@ -74,18 +88,19 @@ def _announce(ids: Sequence[Any], form: Any) -> Result:
     return Result(f"{len(started)} feed{'' if len(started) == 1 else 's'} will be announced again.", run_id=run_id)
 
 
-FEEDS = Grid(
+FEEDS = _grid(
+    OrderFeed,
+    Choices("format", "Format", OrderFeed.format, FORMATS),
+    Choices("announced", "Announced", OrderFeed.notify_state, {key: label for key, label in NOTIFY_LABELS.items() if key}),
+    Flag("collected", "Collected", OrderFeed.collected_at.is_not(None)),
+    DateRange("made", "Made", OrderFeed.created_at),
     key="oms_feeds",
     title="Order feeds",
     noun="feed",
-    permission="oms.read",
-    model=OrderFeed,
-    pk=OrderFeed.id,
-    joins=(Join(Account, Account.id == OrderFeed.account_id),),
     columns=(
         Column(key="number", label="Feed", expr=OrderFeed.number, cell="number", sort=False),
         Column(key="file", label="File", expr=OrderFeed.id, cell="feed_file", sort=False, also={"ready": OrderFeed.state}),
-        Column(key="account", label="Account", expr=Account.title, sort=False),
+        _ACCOUNT,
         Column(key="format", label="Format", expr=OrderFeed.format, labels=FORMATS, sort=False),
         Column(key="state", label="State", expr=OrderFeed.state, cell="state", labels=FEED_LABELS, sort=False),
         Column(key="orders", label="Orders", expr=OrderFeed.position, cell="feed_orders", align="end", sort=False, export=lambda value, row: (value or {}).get("orders", 0)),
@@ -98,13 +113,6 @@ FEEDS = Grid(
         ),
         Column(key="collected_at", label="Collected", expr=OrderFeed.collected_at, cell="feed_collected", sort=False, also={"times": OrderFeed.collected_count}),
         Column(key="sha256", label="SHA-256", expr=OrderFeed.sha256, cell="mono", sort=False, default=False),
-    ),
-    filters=(
-        Choices("account", "Account", OrderFeed.account_id, account_choices, pinned=True),
-        Choices("format", "Format", OrderFeed.format, FORMATS),
-        Choices("announced", "Announced", OrderFeed.notify_state, {key: label.text for key, label in NOTIFY_LABELS.items() if key}),
-        Flag("collected", "Collected", OrderFeed.collected_at.is_not(None)),
-        DateRange("made", "Made", OrderFeed.created_at),
     ),
     tabs=(
         Tab("all", "All"),
@@ -120,14 +128,8 @@ FEEDS = Grid(
     ),
     always={"is_ready": OrderFeed.state},
     row_label="number",
-    cells="oms/_cells.html",
-    events=("run:changed",),
     empty=Empty("No feed yet", "A feed is written when orders are new or have changed, once an OMS is connected.", "Connect an OMS", "oms.connections"),
 )  # fmt: skip
-
-
-def _updates(ids: Sequence[Any]) -> list[OmsUpdate]:
-    return list(db.session.scalars(select(OmsUpdate).where(OmsUpdate.id.in_([int(one) for one in ids])).order_by(OmsUpdate.id)))
 
 
 def _why_not(row: OmsUpdate) -> str:
@@ -137,7 +139,10 @@ def _why_not(row: OmsUpdate) -> str:
 
 
 def _preview_retry(ids: Sequence[Any]) -> list[Preview]:
-    return [Preview(row.id, f"{row.event_id} ({row.order_number})", not _why_not(row), _why_not(row)) for row in _updates(ids)]
+    return [
+        Preview(row.id, f"{updates.own_id(row) or row.event_id.strip()} ({row.order_number})", not _why_not(row), _why_not(row))
+        for row in _rows(OmsUpdate, ids)
+    ]
 
 
 def _retry(ids: Sequence[Any], form: Any) -> Result:
@@ -145,22 +150,24 @@ def _retry(ids: Sequence[Any], form: Any) -> Result:
     return Result(f"{len(ids)} update{'' if len(ids) == 1 else 's'} will be carried out again.", run_id=submitted.run_id if submitted else None)
 
 
-UPDATES = Grid(
+_STATE = Choices("state", "State", OmsUpdate.state, UPDATE_LABELS)
+
+UPDATES = _grid(
+    OmsUpdate,
+    Choices("source", "Came by", OmsUpdate.source, SOURCES),
+    Choices("action", "It says", OmsUpdate.action, {key: label for key, label in ACTIONS.items() if key}),
+    _STATE,
+    DateRange("received", "Received", OmsUpdate.received_at),
     key="oms_updates",
     title="OMS updates",
     noun="update",
-    permission="oms.read",
-    model=OmsUpdate,
-    pk=OmsUpdate.id,
-    where=lambda scope: [OmsUpdate.batch_id == scope] if scope else [],
-    joins=(Join(Account, Account.id == OmsUpdate.account_id),),
     columns=(
         Column(key="received_at", label="Received", expr=OmsUpdate.received_at, cell="when"),
         Column(key="line", label="Line", expr=OmsUpdate.line, cell="number", sort=False, default=False),
         Column(key="order", label="Order", expr=OmsUpdate.order_number, cell="order_link", sort=False, also={"known_order": OmsUpdate.order_id}),
         Column(key="action", label="It says", expr=OmsUpdate.action, cell="text", labels=ACTIONS, sort=False),
         Column(key="source", label="Came by", expr=OmsUpdate.source, labels=SOURCES, sort=False),
-        Column(key="account", label="Account", expr=Account.title, sort=False),
+        _ACCOUNT,
         Column(
             key="state", label="State", expr=OmsUpdate.state, cell="update_state", labels=UPDATE_LABELS, sort=False,
             also={"message_now": OmsUpdate.message, "remedy_now": OmsUpdate.remedy, "code_now": OmsUpdate.code},
@@ -170,13 +177,6 @@ UPDATES = Grid(
         Column(key="code", label="Cause", expr=OmsUpdate.code, cell="mono", sort=False, default=False),
         Column(key="event_id", label="Event id", expr=OmsUpdate.event_id, cell="mono", sort=False, default=False),
         Column(key="done_at", label="Carried out", expr=OmsUpdate.done_at, cell="when", sort=False, default=False),
-    ),
-    filters=(
-        Choices("account", "Account", OmsUpdate.account_id, account_choices, pinned=True),
-        Choices("source", "Came by", OmsUpdate.source, {key: label.text for key, label in SOURCES.items()}),
-        Choices("action", "It says", OmsUpdate.action, {key: label.text for key, label in ACTIONS.items() if key}),
-        Choices("state", "State", OmsUpdate.state, {key: label.text for key, label in UPDATE_LABELS.items()}),
-        DateRange("received", "Received", OmsUpdate.received_at),
     ),
     tabs=(
         Tab("all", "All"),
@@ -195,32 +195,24 @@ UPDATES = Grid(
     ),
     always={"is_state": OmsUpdate.state},
     row_label="order",
-    cells="oms/_cells.html",
-    events=("run:changed",),
     empty=Empty("Nothing was said yet", "Shipments and cancellations of the OMS appear here, whichever way they came.", "Connect an OMS", "oms.connections"),
 )  # fmt: skip
 
-BATCHES = Grid(
+BATCHES = _grid(
+    OmsBatch,
+    Choices("source", "Came by", OmsBatch.source, {source: SOURCES[source] for source in (IMPORT, FOLDER)}),
+    DateRange("received", "Received", OmsBatch.created_at),
     key="oms_batches",
     title="Batches of updates",
     noun="batch",
     plural="batches",
-    permission="oms.read",
-    model=OmsBatch,
-    pk=OmsBatch.id,
-    joins=(Join(Account, Account.id == OmsBatch.account_id),),
     columns=(
         Column(key="file", label="File", expr=OmsBatch.file_name, cell="link", sort=False),
-        Column(key="account", label="Account", expr=Account.title, sort=False),
+        _ACCOUNT,
         Column(key="source", label="Came by", expr=OmsBatch.source, labels=SOURCES, sort=False),
         Column(key="rows", label="Lines", expr=OmsBatch.rows, cell="number", align="end", sort=False),
         Column(key="created_by", label="By", expr=OmsBatch.created_by, sort=False),
         Column(key="created_at", label="Received", expr=OmsBatch.created_at, cell="when"),
-    ),
-    filters=(
-        Choices("account", "Account", OmsBatch.account_id, account_choices, pinned=True),
-        Choices("source", "Came by", OmsBatch.source, {IMPORT: "File", FOLDER: "Drop folder"}),
-        DateRange("received", "Received", OmsBatch.created_at),
     ),
     search=(OmsBatch.file_name,),
     search_hint="File name",
@@ -230,13 +222,11 @@ BATCHES = Grid(
 )  # fmt: skip
 
 #: The lines of one batch; the scope is the batch's id.
-BATCH_LINES = Grid(
+BATCH_LINES = replace(
+    UPDATES,
     key="oms_batch_lines",
     title="Lines",
     noun="line",
-    permission="oms.read",
-    model=OmsUpdate,
-    pk=OmsUpdate.id,
     where=lambda scope: [OmsUpdate.batch_id == scope],
     columns=(
         Column(key="line", label="Line", expr=OmsUpdate.line, cell="number"),
@@ -244,15 +234,10 @@ BATCH_LINES = Grid(
         Column(key="message", label="What happened", expr=OmsUpdate.message, cell="outcome", sort=False),
         *(column for column in UPDATES.columns if column.key in ("remedy", "code")),
     ),
-    filters=(Choices("state", "State", OmsUpdate.state, {key: label.text for key, label in UPDATE_LABELS.items()}),),
-    tabs=UPDATES.tabs,
+    filters=(_STATE,),
     search=(OmsUpdate.order_number,),
     search_hint="Order number",
     default_sort="line",
-    actions=UPDATES.actions,
-    always=UPDATES.always,
     row_label="line",
-    cells="oms/_cells.html",
-    events=("run:changed",),
     empty=Empty("This batch has no lines", ""),
 )

@@ -17,6 +17,7 @@ from connector.domain import tiktok_order as tiktok
 from connector.grids import Action, Choices, Column, DateRange, Empty, Flag, Grid, Join, Label, NumberRange, Preview, Result, Tab, Text
 from connector.grids.activity import account_choices
 from connector.models.account import Account
+from connector.models.aftersales import MEMO_FAILED, CreditMemo
 from connector.models.order import CANCELLED, CREATED, CREATING, FAILED, HELD, READY, REVIEW, SKIPPED, STORED, BuyerToken, Order, OrderLine, Shipment
 from connector.services import connections, events
 from connector.services.orders import create, refresh, reject, ship
@@ -70,14 +71,14 @@ def search(statement: Select[Any], words: str) -> Select[Any]:
         ways.append(buyers[0].where(*(BuyerToken.order_id.in_(others) for others in buyers[1:])))
     accounts: Sequence[int] = ()
     if len(words) >= 3:
-        ways += [lines.where(column.in_(_containing(column, words))) for column in (OrderLine.name, OrderLine.seller_sku)]
+        ways += [lines.where(column.in_(containing(column, words))) for column in (OrderLine.name, OrderLine.seller_sku)]
     if len(words) >= 2:
         accounts = db.session.scalars(select(Account.id).where(Account.title.icontains(words, autoescape=True))).all()
     found = Order.id.in_(union_all(*ways))
     return statement.where(or_(found, Order.account_id.in_(accounts)) if accounts else found)
 
 
-def _containing(column: Any, words: str) -> Select[Any]:
+def containing(column: Any, words: str) -> Select[Any]:
     """The values of an indexed column that contain the words. A shop sells few products in many lines, so the index is walked from one value
     to the next one, which is a look-up a product and not a look at every line."""
     first = select(func.min(column).label("value")).cte(f"each_{column.key}", recursive=True)
@@ -270,6 +271,7 @@ def orders_grid(reject_form: type[Any]) -> Grid:
             Choices("shipment", "Shipment", _shipment, SHIPMENTS),
             Choices("cancellation", "Cancellation", _cancellation, CANCELLATIONS),
             Flag("errors", "With an error", Order.failure_code.is_not(None)),
+            Flag("refund", "Refund not carried over", Order.id.in_(select(CreditMemo.order_id).where(CreditMemo.state == MEMO_FAILED))),
             Text("cause", "Cause code", lambda words: and_(Order.failure_code.is_not(None), Order.failure_code.icontains(words, autoescape=True))),
             Choices("fulfilment", "Fulfilment", Order.fulfillment_type, FULFILMENT),
             NumberRange("total", "Total", Order.total),

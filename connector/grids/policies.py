@@ -16,7 +16,7 @@ from connector.grids.grid import Action, Column, Empty, Grid, Preview, Result, T
 from connector.models.account import Account
 from connector.models.listing import ListingTemplate
 from connector.models.policy import Policy
-from connector.services import policies
+from connector.services import policies, policy_users
 
 _used_by = (
     select(func.aggregate_strings(Account.title, ", "))
@@ -48,7 +48,7 @@ def _preview_delete(ids: Sequence[int]) -> list[Preview]:
     for policy in _load(ids):
         others = [other for other in policies.of_kind(policy.kind) if other.id not in ids]
         reason = "" if others else f"is the last {KIND_TITLES[policy.kind]} policy"
-        users = policies.in_words(policies.used_by(policy.id))
+        users = policy_users.in_words(policy_users.used_by(policy.id))
         found.append(Preview(policy.id, f"{policy.title}, used by {users}" if users else policy.title, not reason, reason))
     return found
 

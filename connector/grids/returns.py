@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, union_all
 
-from connector.core.db import UTCDateTime
 from connector.domain import returns
 from connector.grids import Action, Choices, Column, DateRange, Empty, Flag, Grid, Join, Label, Tab, Text
 from connector.grids.activity import account_choices
+from connector.grids.orders import containing
+from connector.grids.requests import NEVER, NOT_KNOWN, OTHER, or_other
 from connector.models import aftersales as model
 from connector.models.account import Account
 from connector.models.aftersales import CreditMemo, Return
@@ -19,9 +19,6 @@ from connector.models.order import Order, OrderLine, Shipment
 
 #: The page that asks before answering takes so many at once; TikTok is asked about each of them.
 ANSWER_LIMIT = 100
-NOT_KNOWN = "Not known to this version"
-#: A value of a filter that stands for whatever the contract does not name.
-OTHER = "other"
 
 STATUS_LABELS = {status: Label(said.label, said.tone) for status, said in returns.STATUSES.items()}
 STATUS_LABELS |= {alias: STATUS_LABELS[status] for alias, status in returns.ALIASES.items()}
@@ -51,7 +48,8 @@ def status_label(status: str) -> Label:
 
 
 def search(statement: Select[Any], words: str) -> Select[Any]:
-    """Return id, order id, SKU and tracking number (of the way back or the way there), each by equality; every way is a query over an index."""
+    """Return id, order id, SKU and tracking number (of the way back or the way there) by equality, each a query over an index; product and SKU by a part
+    of their words. A pasted number is looked up by equality alone."""
     words = words.strip()
     own = select(Return.id)
     ways = [own.where(Return.return_id == words), own.where(Return.tracking_number == words)]
@@ -60,26 +58,13 @@ def search(statement: Select[Any], words: str) -> Select[Any]:
         select(OrderLine.order_id).where(or_(OrderLine.seller_sku == words, OrderLine.tracking_number == words)),
         select(Shipment.order_id).where(Shipment.tracking_number == words),
     ]
+    if len(words) >= 3 and not (words.isdigit() and len(words) > 9):
+        of_lines = own.join(OrderLine, OrderLine.order_id == Return.order_id)
+        ways += [of_lines.where(column.in_(containing(column, words))) for column in (OrderLine.name, OrderLine.seller_sku)]
     return statement.where(Return.id.in_(union_all(*ways, own.where(Return.order_id.in_(union_all(*orders))))))
 
 
 # --- filters --------------------------------------------------------------------------------------------------------------------------------
-
-
-def _or_other(column: Any, known: Sequence[str]) -> Callable[[Sequence[str]], ColumnElement[bool]]:
-    """The chosen values; ``OTHER`` is everything that is not among the known ones."""
-
-    def clause(values: Sequence[str]) -> ColumnElement[bool]:
-        chosen = [value for value in values if value != OTHER]
-        return or_(column.in_(chosen), column.not_in(known)) if OTHER in values else column.in_(chosen)
-
-    return clause
-
-
-def _statuses(values: Sequence[str]) -> ColumnElement[bool]:
-    """A status with its other spellings."""
-    spelt = [*values, *(alias for alias, status in returns.ALIASES.items() if status in values)]
-    return _or_other(Return.remote_status, list(STATUS_LABELS))(spelt)
 
 
 _GOODS_NONE = "none"
@@ -112,8 +97,7 @@ def _memo(column: Any) -> Any:
 
 # --- order and tabs -------------------------------------------------------------------------------------------------------------------------
 
-#: What has no deadline comes after everything that has one, in both databases.
-_DUE = func.coalesce(Return.respond_by_at, literal(datetime(9999, 12, 31, tzinfo=UTC), UTCDateTime()))
+_DUE = func.coalesce(Return.respond_by_at, NEVER)
 _DECIDES = or_(Return.phase == "platform", and_(Return.arbitration_status == "IN_PROGRESS", Return.phase.not_in(("done", "closed"))))
 _WAITS = or_(Return.needs_answer.is_(True), Return.phase == "unknown")
 
@@ -132,8 +116,13 @@ TABS = (
 
 
 def answer_url(kind: str) -> Callable[[Sequence[Any]], str]:
-    """The page that asks how the chosen returns are answered; ``kind``: accept, reject."""
-    return lambda ids: f"/returns/answer?kind={kind}&ids={','.join(str(int(one)) for one in ids[:ANSWER_LIMIT])}"
+    """The page that asks how the chosen returns are answered (``kind``: accept, reject); it is told how many were chosen when they are too many for it."""
+
+    def address(ids: Sequence[Any]) -> str:
+        more = f"&chosen={len(ids)}" if len(ids) > ANSWER_LIMIT else ""
+        return f"/returns/answer?kind={kind}&ids={','.join(str(int(one)) for one in ids[:ANSWER_LIMIT])}{more}"
+
+    return address
 
 
 RETURNS = Grid(
@@ -146,6 +135,10 @@ RETURNS = Grid(
     joins=(Join(Order, Order.id == Return.order_id), Join(Account, Account.id == Return.account_id)),
     columns=(
         Column(key="return_id", label="Marketplace Return ID", expr=Return.return_id, cell="link", sort=Return.return_id),
+        Column(
+            key="respond_by", label="Respond By", expr=Return.respond_by_at, cell="respond_by", sort=_DUE,
+            also={"estimated": Return.deadline_estimated, "needs_answer": Return.needs_answer, "offset": Account.clock_offset_seconds},
+        ),
         Column(key="number", label="Order ID", expr=Order.number, cell="return_order", sort=False, also={"order_id": Return.order_id}),
         Column(key="account", label="Account", expr=Account.title, sort=False),
         Column(key="return_type", label="Type", expr=Return.return_type, cell="return_type", labels=TYPE_LABELS, sort=False),
@@ -153,10 +146,6 @@ RETURNS = Grid(
             key="remote_status", label="Status", expr=Return.remote_status, cell="return_status", sort=False,
             also={"arbitration": Return.arbitration_status, "phase": Return.phase},
             export=lambda value, row: _status_words(value, row["arbitration"]),
-        ),
-        Column(
-            key="respond_by", label="Respond By", expr=Return.respond_by_at, cell="respond_by", sort=_DUE,
-            also={"estimated": Return.deadline_estimated, "needs_answer": Return.needs_answer, "offset": Account.clock_offset_seconds},
         ),
         Column(
             key="reason_text", label="Reason", expr=Return.reason_text, cell="return_reason", sort=False, also={"reason": Return.reason},
@@ -184,10 +173,10 @@ RETURNS = Grid(
     ),
     filters=(
         Choices("account", "Account View", Return.account_id, account_choices, pinned=True),
-        Choices("type", "Type", _or_other(Return.return_type, list(TYPE_LABELS)), {**returns.TYPE_LABELS, OTHER: NOT_KNOWN}),
-        Choices("status", "Status", _statuses, {**{status: said.label for status, said in returns.STATUSES.items()}, OTHER: NOT_KNOWN}),
+        Choices("type", "Type", or_other(Return.return_type, list(TYPE_LABELS)), {**returns.TYPE_LABELS, OTHER: NOT_KNOWN}),
+        Choices("status", "Status", or_other(Return.remote_status, list(STATUS_LABELS), returns.ALIASES), {**{status: said.label for status, said in returns.STATUSES.items()}, OTHER: NOT_KNOWN}),
         Choices(
-            "arbitration", "TikTok's decision", _or_other(Return.arbitration_status, ["", *returns.ARBITRATION]),
+            "arbitration", "TikTok's decision", or_other(Return.arbitration_status, ["", *returns.ARBITRATION]),
             {**{status: said.label for status, said in returns.ARBITRATION.items()}, OTHER: NOT_KNOWN},
         ),
         Text("reason", "Reason", lambda words: or_(Return.reason_text.icontains(words, autoescape=True), Return.reason.icontains(words, autoescape=True))),
@@ -200,7 +189,7 @@ RETURNS = Grid(
     ),
     tabs=TABS,
     search=search,
-    search_hint="Return, order, SKU or tracking number",
+    search_hint="Return, order, SKU, product or tracking number",
     default_sort="respond_by",
     actions=(
         Action(

@@ -16,7 +16,7 @@ from connector.grids.grid import Action, Column, Empty, Grid, Join, Label, Previ
 from connector.models.account import Account
 from connector.models.listing import LIVE, Listing, ListingTemplate
 from connector.models.policy import Policy
-from connector.services.templates import editing
+from connector.services.templates import editing, filling
 from connector.services.templates.editing import Products
 
 _Image, _Pricing, _Inventory = aliased(Policy), aliased(Policy), aliased(Policy)
@@ -47,7 +47,7 @@ def _preview_policies(ids: Sequence[int]) -> list[Preview]:
 
 
 def _set_policies(ids: Sequence[int], form: Any) -> Result:
-    changed = editing.set_policies(ids, {name: int(form[name].data) if form[name].data else None for name in editing.POLICY_FIELDS}, actor=current_user.email)
+    changed = editing.set_policies(ids, {name: int(form[name].data) if form[name].data else None for name in filling.POLICY_FIELDS}, actor=current_user.email)
     return Result(f"The policies of {_templates(changed)} were changed." if changed else "Nothing was changed: they have these policies already.")
 
 
@@ -84,7 +84,7 @@ def _templates(count: int) -> str:
 
 
 def templates_grid(policies_form: type[Any], status_form: type[Any]) -> Grid:
-    """``policies_form`` has a field for each of ``editing.POLICY_FIELDS`` (blank: stays), ``status_form`` a field ``status``: enable or disable."""
+    """``policies_form`` has a field for each of ``filling.POLICY_FIELDS`` (blank: stays), ``status_form`` a field ``status``: enable or disable."""
     return Grid(
         key="templates",
         title="Listing Templates",

@@ -14,9 +14,10 @@ SLOTS = 4
 def import_cancellations(ctx: JobContext) -> None:
     """What changed since the last time; recalls whose goods are back and not yet in the store go on as well."""
     assert ctx.account_id is not None
-    counts = cancellations.import_account(ctx.account_id)
+    counts = cancellations.import_account(ctx.account_id, park=ctx.park)
     recall.settle_unfinished(ctx.account_id)
-    ctx.finish(f"{counts['read']} cancellations read, {counts['changed']} new or changed, {counts['pending']} wait for an answer.", **counts)
+    text = f"{counts['read']} cancellations read, {counts['changed']} new or changed, {counts['pending']} wait for an answer"
+    ctx.finish(text + (f"; {counts['bad']} could not be read and are listed here." if counts["bad"] else "."), **counts)
 
 
 @job("cancellations.answer")

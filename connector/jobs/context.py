@@ -14,13 +14,12 @@ from typing import Any
 
 from flask import current_app
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.clients import errors as api
 from connector.core import logs
 from connector.core.clock import utcnow
-from connector.core.db import db, unit_of_work
+from connector.core.db import db, dialect_of, unit_of_work
 from connector.core.errors import DomainError
 from connector.jobs import doorbell
 from connector.models.run import RUNNING, JobItem, JobRun
@@ -168,7 +167,7 @@ class JobContext:
         with unit_of_work() as session:
             self.commit_guard(session)
             if rows:
-                dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+                dialect = dialect_of(session)
                 session.execute(dialect.insert(JobItem).on_conflict_do_nothing(index_elements=["run_id", "ref"]), rows)
             total = session.scalar(select(func.count()).select_from(JobItem).where(JobItem.run_id == self.run_id))
             session.execute(update(JobRun).where(JobRun.id == self.run_id).values(total=total))

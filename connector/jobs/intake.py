@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from connector.core.db import db, end_reading
 from connector.jobs.runtime import Item, JobContext, job
+from connector.models.order import SCHEDULE
 from connector.models.run import JobItem
 from connector.services import reconcile
 from connector.services.orders import intake, polling, refresh
@@ -16,7 +17,7 @@ from connector.services.orders.intake import Outcome
 def import_orders(ctx: JobContext) -> None:
     """By id when the run has items; by date when it has a range; else everything since the cursor (``args``: origin, from, to, status, parallel)."""
     account_id = _account_of(ctx)
-    origin = str(ctx.args.get("origin", intake.SCHEDULE))
+    origin = str(ctx.args.get("origin", SCHEDULE))
     if _is_by_id(ctx):
         numbers = _open_refs(ctx)
         reader = polling.ById(account_id, numbers, origin)

@@ -33,7 +33,7 @@ def _one(item: Item) -> str:
 @job("oms.pull")
 def pull_updates(ctx: JobContext) -> None:
     assert ctx.account_id is not None
-    found = pull.pull(ctx.account_id, guard=ctx.commit_guard)
+    found = pull.pull(ctx.account_id, guard=ctx.commit_guard, by_hand=ctx.started_by != "scheduler")
     if found is not None:
         ctx.finish(f"{found.accepted} new updates, {found.repeated} known, {len(found.bad)} not understood.", accepted=found.accepted, bad=len(found.bad))
 

@@ -9,11 +9,13 @@ from sqlalchemy import select
 from connector.clients import errors as api
 from connector.core.db import db, end_reading
 from connector.core.errors import DomainError
+from connector.domain.automation import UPDATE, UPLOAD, in_words
+from connector.domain.checks import first_failing
 from connector.jobs.runtime import Item, JobContext, Skip, job
 from connector.models.account import Account
 from connector.models.listing import Listing
 from connector.models.run import JobItem
-from connector.services.products import automation, prerequisites, recheck, upload
+from connector.services.products import automation, prerequisites, recheck, switches, upload
 
 #: Products sent at once; the limiter of the client keeps TikTok's pace.
 SLOTS = 4
@@ -24,37 +26,37 @@ MOST = 5_000
 @job("products.auto_upload")
 def auto_upload(ctx: JobContext) -> None:
     """Listings that TikTok does not have yet."""
-    _run(ctx, automation.UPLOAD)
+    _run(ctx, UPLOAD)
 
 
 @job("products.auto_update")
 def auto_update(ctx: JobContext) -> None:
     """Listings whose content differs from what TikTok was sent."""
-    _run(ctx, automation.UPDATE)
+    _run(ctx, UPDATE)
 
 
 def _run(ctx: JobContext, action: str) -> None:
     assert ctx.account_id is not None
     account = db.session.get(Account, ctx.account_id)
     assert account is not None
-    policy = automation.in_force(account)
-    switch = policy.body.product_upload if action == automation.UPLOAD else policy.body.product_update
-    label = "Product Upload" if action == automation.UPLOAD else "Product Update"
+    policy = switches.in_force(account)
+    switch = policy.body.product_upload if action == UPLOAD else policy.body.product_update
+    label = "Product Upload" if action == UPLOAD else "Product Update"
     end_reading()
     if switch == "off":
         ctx.finish(f"{label} is off in the synchronization policy {policy.title}.")
         return
     left_out = Counter[str]() if _has_items(ctx) else _take_up(ctx, ctx.account_id, action)
     shared = upload.Uploads()
-    if action == automation.UPLOAD and _has_items(ctx):
+    if action == UPLOAD and _has_items(ctx):
         shared.blocked = prerequisites.blocking(prerequisites.read(ctx.account_id))
     ctx.map(lambda item: _one(ctx, item, shared), parallel=SLOTS)
     total = len(db.session.scalars(select(JobItem.id).where(JobItem.run_id == ctx.run_id)).all())
     end_reading()
-    verb = "to upload" if action == automation.UPLOAD else "to update"
+    verb = "to upload" if action == UPLOAD else "to update"
     parts = [f"{total:,} {verb}" if total else f"Nothing {verb}"]
     if left_out:
-        parts.append(f"left alone: {automation.in_words(left_out)}")
+        parts.append(f"left alone: {in_words(left_out)}")
     ctx.finish("; ".join(parts) + ".", taken_up=total)
 
 
@@ -70,8 +72,8 @@ def _take_up(ctx: JobContext, account_id: int, action: str) -> Counter[str]:
             end_reading()
             recheck.check(stale, guard=ctx.commit_guard)  # what changed may be complete now, or need no update at all
         ready = []
-        for listing_id, checks in automation.decide_many(ids, thorough=action == automation.UPDATE).items():
-            failing = next((check for check in checks if not check.ok), None)
+        for listing_id, checks in automation.decide_many(ids, thorough=action == UPDATE).items():
+            failing = first_failing(checks)
             if failing is None:
                 ready.append(listing_id)
             else:
@@ -91,7 +93,7 @@ def _one(ctx: JobContext, item: Item, shared: upload.Uploads) -> str:
     listing = db.session.get(Listing, listing_id, populate_existing=True)
     if listing is None:
         raise Skip("auto.gone", "The listing was removed.")
-    failing = next((check for check in automation.decide_many([listing_id])[listing_id] if not check.ok), None)
+    failing = first_failing(automation.decide_many([listing_id])[listing_id])
     end_reading()
     if failing is not None:
         raise Skip(failing.code, failing.message, failing.remedy)

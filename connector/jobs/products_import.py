@@ -10,8 +10,8 @@ from connector.jobs.runtime import Item, JobContext, job
 from connector.models.account import Account
 from connector.models.run import JobItem
 from connector.services import runs
-from connector.services.products import automation, catalogue, price_reading, stock_reading
-from connector.services.products.reading import Run
+from connector.services.products import catalogue, price_reading, stock_reading, switches
+from connector.services.runs import Run
 
 
 @job("products.import")
@@ -25,7 +25,7 @@ def import_products(ctx: JobContext) -> None:
         ctx.map(lambda item: _take(item, magento_id, view))
         return
     skus = ctx.args.get("skus")
-    full = bool(ctx.args.get("full")) or (ctx.started_by == "scheduler" and automation.whole_import_due(account))
+    full = bool(ctx.args.get("full")) or (ctx.started_by == "scheduler" and switches.whole_import_due(account))
     found = catalogue.import_products(magento_id, view, full=full, skus=skus, run=ctx)
     if found.new:  # without its stock a new product can be neither priced for sale nor uploaded, and the next regular reading may be minutes away
         runs.submit("products.import_stock", account_id=account.id, key=f"products.import_stock:{account.id}", started_by=ctx.started_by)

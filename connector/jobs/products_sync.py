@@ -15,7 +15,7 @@ from connector.models.listing import Listing
 from connector.models.product import Product
 from connector.models.run import JobItem
 from connector.services import runs
-from connector.services.products import automation, evaluate, price_push, stock_push
+from connector.services.products import evaluate, price_push, stock_push, switches
 
 #: Listings between two looks at what else has become urgent.
 SLICE = 200
@@ -62,7 +62,7 @@ def sync(ctx: JobContext) -> None:
     refs = db.session.scalars(select(JobItem.ref).where(JobItem.run_id == ctx.run_id, JobItem.state == "open").order_by(JobItem.id)).all()
     account = db.session.get(Account, ctx.account_id)
     assert account is not None
-    statuses = automation.synced_statuses(account) if ctx.started_by == "scheduler" else None
+    statuses = switches.synced_statuses(account) if ctx.started_by == "scheduler" else None
     end_reading()
     if refs:
         batches = _Batches(ctx, [int(ref) for ref in refs])

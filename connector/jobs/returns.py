@@ -26,15 +26,16 @@ def import_returns(ctx: JobContext) -> None:
 
 @job("returns.answer")
 def answer_returns(ctx: JobContext) -> None:
-    """``args``: kind, decision, reason, comment, amounts, keep_item, pictures; an item is a return."""
+    """``args``: kind, decision, reason, reasons, comment, amounts, keep_item, pictures; an item is a return."""
     amounts = {pk: Decimal(amount) for pk, amount in dict(ctx.args.get("amounts") or {}).items()}
+    reasons = dict(ctx.args.get("reasons") or {})
 
     def one(item: Item) -> str:
         return returns.answer_one(
             int(item.ref),
             str(ctx.args["kind"]),
             decision=str(ctx.args.get("decision") or ""),
-            reason=str(ctx.args.get("reason") or ""),
+            reason=str(reasons.get(item.ref) or ctx.args.get("reason") or ""),
             comment=str(ctx.args.get("comment") or ""),
             amount=amounts.get(item.ref),
             keep_item=bool(ctx.args.get("keep_item")),

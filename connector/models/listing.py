@@ -123,7 +123,6 @@ class TemplateMapping(Base):
 NOT_UPLOADED, IN_REVIEW, LIVE, REJECTED, INACTIVE, DRAFT, FROZEN, DELETED, UNKNOWN = (
     "not_uploaded", "in_review", "live", "rejected", "inactive", "draft", "frozen", "deleted", "unknown",
 )  # fmt: skip
-MARKETPLACE_STATES = (NOT_UPLOADED, IN_REVIEW, LIVE, REJECTED, INACTIVE, DRAFT, FROZEN, DELETED, UNKNOWN)
 
 #: Validation Status (A176).
 UNCHECKED, READY, INCOMPLETE = "unchecked", "ready", "incomplete"

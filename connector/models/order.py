@@ -23,6 +23,8 @@ SKIPPED = "skipped"  #: deliberately not created; ``failure_*`` says why
 FAILED = "failed"  #: refused or broken; ``failure_*`` says why and what to do
 CANCELLED = "cancelled"  #: cancelled before it reached Magento
 ORDER_STATES = (STORED, REVIEW, HELD, READY, CREATING, CREATED, SKIPPED, FAILED, CANCELLED)
+#: How an order came in (``Order.origin``).
+SCHEDULE, WEBHOOK, MANUAL, HEAL = "schedule", "webhook", "manual", "heal"
 
 
 class Order(Base):
@@ -189,7 +191,7 @@ class BuyerToken(Base):
 class MagentoOrderIntent(Base):
     """The creation of one order in Magento, step by step, so that a killed writer is continued and never repeated blindly.
 
-    ``step``: new -> cart_created -> items_added -> addressed -> placing -> placed -> corrected -> invoiced -> commented -> done (MAG §4.4.7).
+    ``step``: new -> placing -> placed -> done (MAG §4.4.7); what is done after placing is looked up in Magento, not remembered here.
     Unique by order; ``fence`` counts the writers: a late one's record is refused.
     """
 

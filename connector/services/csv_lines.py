@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from connector.core.errors import DomainError
 
 MAX_BYTES = 2 * 1024 * 1024
+_END = "\x00"  #: the line after the last one; a file that holds this character is no text
+
+
+class CheckedLines:
+    """A parsed file. ``accepted`` lines can be submitted although others have a ``problem``."""
+
+    __slots__ = ()
+    lines: list[Any]
+
+    @property
+    def accepted(self) -> list[Any]:
+        return [line for line in self.lines if not line.problem]
+
+    @property
+    def refused(self) -> list[Any]:
+        return [line for line in self.lines if line.problem]
 
 
 def text_of(data: bytes) -> str:
@@ -31,7 +47,10 @@ def text_of(data: bytes) -> str:
 
 
 def rows_of(text: str) -> Iterable[tuple[int, list[str]]]:
-    """(line number, cells); the delimiter is the one that the heading holds most of, or what Excel's ``sep=`` line says."""
+    """(line number, cells); the delimiter is the one that the heading holds most of, or what Excel's ``sep=`` line says.
+
+    Raises ``DomainError`` (field ``file``) for a quotation mark that is never closed: it would take all lines after it into its cell.
+    """
     lines = text.splitlines()
     skip = 0
     while skip < len(lines) and not lines[skip].strip():
@@ -42,8 +61,15 @@ def rows_of(text: str) -> Iterable[tuple[int, list[str]]]:
     heading = lines[skip] if skip < len(lines) else ""
     delimiter = delimiter or max(",;\t|", key=heading.count)
     try:
-        reader = csv.reader(io.StringIO("\n".join(lines[skip:])), delimiter=delimiter)
-        yield from ((skip + reader.line_num, row) for row in reader)
+        reader = csv.reader([*(f"{line}\n" for line in lines[skip:]), _END], delimiter=delimiter)
+        first = skip + 1
+        for row in reader:
+            if row and row[-1].endswith(_END):
+                if row != [_END]:
+                    raise bad_shape(f"A quotation mark that begins in line {first} is never closed.", "Close it, or remove it, and upload the file again.")
+                return
+            yield first, row
+            first = skip + reader.line_num + 1
     except csv.Error as error:
         raise bad_shape(f"The file cannot be read as CSV: {error}.", "Save it as CSV UTF-8 and upload that file.") from error
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
 from connector.core.errors import DomainError
-from connector.domain.policies import looks_like_email
+from connector.domain.email import looks_like_email
 from connector.models.account import SANDBOX, Account, OutgoingMail
 from connector.services import runs, settings
 

@@ -5,33 +5,19 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import func, select, update
 
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError, NotFoundError
-from connector.domain.policies import (
-    IMAGE,
-    INVENTORY,
-    KIND_TITLES,
-    ORDER,
-    ORDER_STATUSES,
-    POLICY_MODELS,
-    PRICING,
-    SEEDS,
-    SYNCHRONIZATION,
-    OrderPolicy,
-    PolicyBody,
-    Problem,
-    difference,
-    field_label,
-)
-from connector.models.account import Account, ShopReference, StoreReference
+from connector.domain.order_policy import OrderPolicy
+from connector.domain.policies import IMAGE, INVENTORY, KIND_TITLES, ORDER, POLICY_MODELS, PRICING, SEEDS, SYNCHRONIZATION, difference, field_label
+from connector.domain.policy_body import PolicyBody
+from connector.models.account import Account
 from connector.models.listing import ListingTemplate
 from connector.models.policy import Policy, PolicyVersion
-from connector.models.product import PolicyImage
-from connector.services import events
-from connector.services.products import automation, due
+from connector.services import events, policy_checks, policy_users
+from connector.services.products import due, switches
 
 #: The fields by which an account or a listing template chooses a policy (A047, A145).
 ASSIGNED_BY: dict[str, Any] = {
@@ -41,10 +27,6 @@ ASSIGNED_BY: dict[str, Any] = {
     PRICING: ListingTemplate.pricing_policy_id,
     INVENTORY: ListingTemplate.inventory_policy_id,
 }
-#: How ``ImagePolicy.default_image`` names a ``PolicyImage``; anything else is a file of Magento's gallery.
-UPLOADED = "upload:"
-#: What attributes may be named beside Magento's own: the stock is none of them (A079).
-BESIDE_ATTRIBUTES = ("quantity",)
 
 
 class PolicyErrors(DomainError):
@@ -54,14 +36,6 @@ class PolicyErrors(DomainError):
         field, message = next(iter(by_field.items()))
         super().__init__("policy.invalid_input", message, "Correct the marked fields.", field=field)
         self.by_field = by_field
-
-
-class User(NamedTuple):
-    """An account or a listing template that uses a policy. ``kind``: account, template."""
-
-    kind: str
-    id: int
-    title: str
 
 
 class Change(NamedTuple):
@@ -110,7 +84,7 @@ def parse(kind: str, data: dict[str, Any]) -> PolicyBody:
 
 
 def create(kind: str, *, title: str, body: PolicyBody, actor: str, is_default: bool = False, note: str = "") -> Policy:
-    with unit_of_work(), automation.following():
+    with unit_of_work(), switches.following():
         first = not of_kind(kind)
         return _store(Policy(kind=kind), title=title, body=body, is_default=is_default or first, actor=actor, note=note or "Created")
 
@@ -129,7 +103,7 @@ def save(
 
     The listings of the templates that use it become due and the accounts' schedules follow, in the same transaction.
     """
-    with unit_of_work() as session, automation.following():
+    with unit_of_work() as session, switches.following():
         policy = get(policy_id)
         session.refresh(policy)
         if seen_version is not None and policy.version != seen_version:
@@ -149,7 +123,7 @@ def save(
 
 
 def make_default(policy_id: int, *, actor: str) -> Policy:
-    with unit_of_work(), automation.following():
+    with unit_of_work(), switches.following():
         policy = get(policy_id)
         _make_default(policy)
         events.record("policy.default", "policy", policy.id, f"{policy.title} became the default {KIND_TITLES[policy.kind]} policy.", actor=actor)
@@ -177,7 +151,7 @@ def duplicate(policy_id: int, *, actor: str) -> Policy:
 
 def restore(policy_id: int, number: int, *, actor: str) -> Policy:
     """Put an earlier version on top, as a new version."""
-    with unit_of_work() as session, automation.following():
+    with unit_of_work() as session, switches.following():
         policy = get(policy_id)
         old = session.scalar(select(PolicyVersion).where(PolicyVersion.policy_id == policy_id, PolicyVersion.number == number))
         if old is None:
@@ -188,11 +162,11 @@ def restore(policy_id: int, number: int, *, actor: str) -> Policy:
 
 def delete(policy_id: int, *, actor: str, reassign_to: int | None = None) -> None:
     """Delete a policy that nothing uses; with ``reassign_to`` its users (and its being the default) move to that policy first."""
-    with unit_of_work() as session, automation.following():
+    with unit_of_work() as session, switches.following():
         policy = get(policy_id)
-        users = used_by(policy_id)
+        users = policy_users.used_by(policy_id)
         if reassign_to is None and (users or policy.is_default):
-            what = f"is used by {in_words(users)}" if users else f"is the default {KIND_TITLES[policy.kind]} policy"
+            what = f"is used by {policy_users.in_words(users)}" if users else f"is the default {KIND_TITLES[policy.kind]} policy"
             raise DomainError("policy.in_use", f"{policy.title} {what}.", "Choose another policy that takes its place, then delete it.")
         if reassign_to is not None:
             successor = get(reassign_to)
@@ -210,31 +184,6 @@ def delete(policy_id: int, *, actor: str, reassign_to: int | None = None) -> Non
         session.flush()
         reason = f"Replaced by {get(reassign_to).title}" if reassign_to else ""
         events.record("policy.deleted", "policy", policy.id, f"{policy.title} was deleted.", actor=actor, reason=reason)
-
-
-def used_by(policy_id: int) -> list[User]:
-    """The accounts and listing templates that a policy is assigned to, by title."""
-    accounts = select(Account.id, Account.title).where(or_(Account.order_policy_id == policy_id, Account.sync_policy_id == policy_id))
-    return [
-        *(User("account", *row) for row in db.session.execute(accounts.order_by(Account.title))),
-        *(User("template", *row) for row in db.session.execute(_templates(policy_id).order_by(ListingTemplate.name))),
-    ]
-
-
-def _templates(policy_id: int) -> Select[tuple[int, str]]:
-    chosen = (ListingTemplate.image_policy_id, ListingTemplate.pricing_policy_id, ListingTemplate.inventory_policy_id)
-    return select(ListingTemplate.id, ListingTemplate.name).where(or_(*(column == policy_id for column in chosen)))
-
-
-def in_words(users: list[User]) -> str:
-    """Who uses it: "the accounts GB, US and the listing template Shirts"."""
-    parts = []
-    for kind, one, many in (("account", "the account", "the accounts"), ("template", "the listing template", "the listing templates")):
-        titles = [user.title for user in users if user.kind == kind]
-        if titles:
-            shown = ", ".join(titles[:5]) + (f" and {len(titles) - 5} more" if len(titles) > 5 else "")
-            parts.append(f"{one if len(titles) == 1 else many} {shown}")
-    return " and ".join(parts)
 
 
 def versions(policy_id: int) -> list[PolicyVersion]:
@@ -273,15 +222,7 @@ def order_policy(account: Account) -> tuple[OrderPolicy, int]:
     return OrderPolicy.model_validate(policy.body), version_id
 
 
-# --- validity
-
-
-def check(kind: str, body: PolicyBody, *, policy_id: int | None = None) -> list[Problem]:
-    """Everything that keeps a body from being valid: missing details, then references that do not exist (A058, contradiction 25).
-
-    References are compared with what the last onboarding import and Magento test brought; kinds of which nothing was imported are not checked.
-    """
-    return [*body.missing(), *_dead_references(kind, body, policy_id)]
+# --- storing
 
 
 def recheck_all() -> int:
@@ -289,7 +230,7 @@ def recheck_all() -> int:
     changed = 0
     with unit_of_work() as session:
         for policy in session.scalars(select(Policy).where(Policy.deleted_at.is_(None))):
-            problems = [problem._asdict() for problem in check(policy.kind, body_of(policy), policy_id=policy.id)]
+            problems = [problem._asdict() for problem in policy_checks.check(policy.kind, body_of(policy), policy_id=policy.id)]
             if problems != policy.problems or policy.valid != (not problems):
                 policy.problems, policy.valid = problems, not problems
                 changed += 1
@@ -297,69 +238,6 @@ def recheck_all() -> int:
                 events.record("policy.rechecked", "policy", policy.id, f"{policy.title} {outcome}")
         session.flush()
     return changed
-
-
-def _dead_references(kind: str, body: PolicyBody, policy_id: int | None) -> list[Problem]:
-    problems: list[Problem] = []
-
-    def expect(field: str, wanted: list[str], known: set[str], what: str, where: str) -> None:
-        gone = [name for name in wanted if name and name not in known]
-        if known and gone:
-            problems.append(
-                Problem(field, f"{field_label(kind, field)}: {what} {', '.join(gone)} does not exist.", f"Choose one that exists in {where}, or import again.")
-            )
-
-    values = body.model_dump()
-    attributes = _store_codes("attribute")
-    if kind == SYNCHRONIZATION and attributes:
-        attributes |= set(BESIDE_ATTRIBUTES)
-    attribute_fields = {
-        ORDER: ("alternate_sku_attribute",),
-        PRICING: ("price_attribute", "cost_attribute"),
-        IMAGE: ("main_image_attribute",),
-        SYNCHRONIZATION: ("send_only", "react_only"),
-    }
-    for field in attribute_fields.get(kind, ()):
-        value = values[field]
-        expect(field, list(value) if isinstance(value, tuple | list) else [value], attributes, "the attribute", "Magento")
-    if kind == ORDER:
-        known = _shop_values("shipping_provider", ShopReference.name, policy_id)
-        expect("carrier_mapping", [row["tiktok_carrier"] for row in values["carrier_mapping"]], known, "the TikTok carrier", "the shop")
-        statuses = set(ORDER_STATUSES) | _shop_values("order_status", ShopReference.remote_id, policy_id)
-        expect("status_mapping", [row["tiktok_status"] for row in values["status_mapping"]], statuses, "the TikTok status", "TikTok's list")
-    if kind == INVENTORY:
-        expect("sources", [row["source_code"] for row in values["sources"]], _store_codes("source"), "the source", "Magento")
-        warehouses = _shop_values("warehouse", ShopReference.remote_id, policy_id)
-        expect("sources", [row["warehouse_id"] for row in values["sources"]], warehouses, "the TikTok warehouse", "the shop")
-    if kind == IMAGE and (picture := values["default_image"]).startswith(UPLOADED):
-        number = picture.removeprefix(UPLOADED)
-        if not number.isdigit() or db.session.get(PolicyImage, int(number)) is None:
-            problems.append(Problem("default_image", "Default Image: the uploaded picture does not exist.", "Upload it again, or choose another one."))
-    return problems
-
-
-def _store_codes(kind: str) -> set[str]:
-    return set(db.session.scalars(select(StoreReference.code).where(StoreReference.kind == kind)))
-
-
-def _shop_values(kind: str, column: Any, policy_id: int | None) -> set[str]:
-    """Over the accounts that use the policy; over all of them while none does."""
-    query = select(column).where(ShopReference.kind == kind).distinct()
-    users = account_ids(policy_id) if policy_id else set()
-    if users:
-        query = query.where(ShopReference.account_id.in_(users))
-    return set(db.session.scalars(query))
-
-
-def account_ids(policy_id: int) -> set[int]:
-    """The accounts in which a policy works: assigned to themselves or to one of their templates."""
-    users = used_by(policy_id)
-    templates = [user.id for user in users if user.kind == "template"]
-    found = {user.id for user in users if user.kind == "account"}
-    return found | set(db.session.scalars(select(ListingTemplate.account_id).where(ListingTemplate.id.in_(templates)))) if templates else found
-
-
-# --- storing
 
 
 def _store(policy: Policy, *, title: str, body: PolicyBody, is_default: bool, actor: str, note: str) -> Policy:
@@ -373,7 +251,7 @@ def _store(policy: Policy, *, title: str, body: PolicyBody, is_default: bool, ac
     if session.scalar(taken.where(Policy.id != policy.id) if policy.id else taken):
         raise PolicyErrors({"title": f"Another {KIND_TITLES[policy.kind]} policy is called {title}."})
     before, stored = policy.body, body.model_dump(mode="json")
-    problems = [problem._asdict() for problem in check(policy.kind, body, policy_id=policy.id)]
+    problems = [problem._asdict() for problem in policy_checks.check(policy.kind, body, policy_id=policy.id)]
     policy.title, policy.body, policy.problems, policy.valid = title, stored, problems, not problems
     policy.version = (policy.version or 0) + 1
     policy.updated_at = utcnow()
@@ -385,7 +263,7 @@ def _store(policy: Policy, *, title: str, body: PolicyBody, is_default: bool, ac
     if is_default and not policy.is_default:
         _make_default(policy)
     if before and before != stored:
-        _mark_due(policy, list(session.scalars(_templates(policy.id).with_only_columns(ListingTemplate.id))))
+        _mark_due(policy, list(session.scalars(policy_users.templates_of(policy.id).with_only_columns(ListingTemplate.id))))
     events.record(
         "policy.saved",
         "policy",

@@ -16,7 +16,8 @@ from connector.core.errors import DomainError, NotFoundError
 from connector.domain.policies import IMAGE
 from connector.models.policy import Policy, PolicyVersion
 from connector.models.product import PolicyImage, Product
-from connector.services.policies import UPLOADED
+from connector.services.policy_checks import UPLOADED
+from connector.services.products.thumbnails import version
 
 MOST_BYTES = 2 * 1024 * 1024
 MOST_PIXELS = 50_000_000
@@ -32,6 +33,11 @@ class GalleryPicture(NamedTuple):
     product_id: int
     sku: str
     name: str
+
+    @property
+    def version(self) -> str:
+        """Names the picture in the address of its thumbnail."""
+        return version(self.file)
 
 
 def store(content: bytes, file_name: str, *, actor: str) -> PolicyImage:

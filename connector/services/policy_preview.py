@@ -15,22 +15,15 @@ from sqlalchemy import ColumnElement, or_, select
 from connector.core.clock import utcnow
 from connector.core.db import db
 from connector.domain import pricing, stock
-from connector.domain.policies import (
-    IMAGE,
-    INVENTORY,
-    ORDER,
-    PRICING,
-    SYNCHRONIZATION,
-    InventoryPolicy,
-    PolicyBody,
-    PricingPolicy,
-)
+from connector.domain.automation import fits
+from connector.domain.policies import IMAGE, INVENTORY, ORDER, PRICING, SYNCHRONIZATION, InventoryPolicy, PricingPolicy
+from connector.domain.policy_body import PolicyBody
 from connector.domain.pricing import Price
 from connector.domain.stock import Ledger, SourceStock, StockFacts
 from connector.models.account import Account
 from connector.models.listing import Listing
 from connector.models.product import Product, ProductStock
-from connector.services import policies
+from connector.services import policy_users
 from connector.services.orders import reservations
 from connector.services.products import automation, evaluation_facts, facts
 from connector.services.products.evaluation_facts import Market
@@ -108,7 +101,7 @@ def _account(policy_id: int | None) -> Account | None:
     """Where the policy works, else the first account that can work."""
     query = select(Account).where(Account.magento_id.is_not(None)).order_by(Account.active.desc(), Account.id)
     accounts = list(db.session.scalars(query))
-    users = policies.account_ids(policy_id) if policy_id else set()
+    users = policy_users.account_ids(policy_id) if policy_id else set()
     return next((account for account in accounts if account.id in users), accounts[0] if accounts else None)
 
 
@@ -275,7 +268,7 @@ def _sync_samples(body: Any, account: Account, chosen: Chosen) -> Iterator[Sampl
         head, lines, result, tone = heads[product_id], [], "nothing by itself", ""
         found = decided.get(listings.get(product_id, 0))
         if found is None:
-            assigns = automation.fits(body.product_assign, head.status)
+            assigns = fits(body.product_assign, head.status)
             text = "It gets a listing template by itself when one's query matches it." if assigns else "It is in no listing template; assign one by hand."
             lines.append(Line("Template", "", text))
         else:
@@ -286,7 +279,7 @@ def _sync_samples(body: Any, account: Account, chosen: Chosen) -> Iterator[Sampl
             if all(check.ok for check in found):
                 uploads = not any(check.check == "changed" for check in found)
                 result, tone = ("is uploaded by itself" if uploads else "is updated by itself"), "success"
-        moves = automation.fits(body.inventory_price_sync, head.status)
+        moves = fits(body.inventory_price_sync, head.status)
         lines.append(Line("Stock and price", "", "Every change is sent by itself." if moves else "Only falling stock is sent by itself."))
         yield Sample(product_id, head.sku, head.name, why, tuple(lines), result, tone)
 

@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, func, or_, select
 from connector.core.db import db
 from connector.domain import stock
 from connector.domain.magento_product import MagentoProduct
-from connector.domain.policies import IMAGE, INVENTORY, PRICING, SYNCHRONIZATION, ImagePolicy, PolicyBody, SynchronizationPolicy
+from connector.domain.policies import IMAGE, INVENTORY, PRICING, SYNCHRONIZATION, ImagePolicy, SynchronizationPolicy
+from connector.domain.policy_body import PolicyBody
 from connector.models.account import Account
 from connector.models.listing import Listing, ListingSku, ListingTemplate
 from connector.models.policy import Policy

@@ -14,19 +14,18 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.clients.magento import SearchCriteria
 from connector.clients.tiktok import TikTokClient, Window
 from connector.core.clock import utcnow
-from connector.core.db import db, end_reading, unit_of_work
+from connector.core.db import db, dialect_of, end_reading, unit_of_work
 from connector.core.errors import DomainError, NotFoundError
 from connector.domain import tiktok_order as tiktok
 from connector.models.account import Account
-from connector.models.order import CANCELLED, CREATED, FAILED, REVIEW, SKIPPED, STORED, Order, ReconciliationDay
+from connector.models.order import CANCELLED, CREATED, FAILED, HEAL, REVIEW, SKIPPED, STORED, Order, ReconciliationDay
 from connector.services import connections, runs, storefronts
-from connector.services.orders import intake, polling
+from connector.services.orders import polling
 
 _ID_CHUNK = 100
 _FIELDS = "items[entity_id,increment_id,ext_order_id,grand_total,order_currency_code,status,state],total_count"
@@ -74,7 +73,7 @@ def check_day(account_id: int, day: str, *, guard: Callable[[Session], None] | N
     with unit_of_work() as session:
         if guard is not None:
             guard(session)
-        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        dialect = dialect_of(session)
         row = {
             "account_id": account_id,
             "day": day,
@@ -109,7 +108,7 @@ def heal(account_id: int, day: str, *, started_by: str) -> runs.Submitted:
         raise NotFoundError("reconcile.unknown", f"{day} has not been reconciled for this account.", "Run the reconciliation of that day first.")
     if not found.missing:
         raise DomainError("reconcile.nothing_missing", f"No order of {day} is missing.", "Nothing needs to be done.")
-    return polling.request_import(account_id, order_ids=found.missing, started_by=started_by, origin=intake.HEAL, key=f"heal:{account_id}:{day}")
+    return polling.request_import(account_id, order_ids=found.missing, started_by=started_by, origin=HEAL, key=f"heal:{account_id}:{day}")
 
 
 def submit(account_id: int, day: str, *, started_by: str) -> runs.Submitted:

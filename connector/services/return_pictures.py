@@ -10,18 +10,15 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Sequence
-from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
-
-from PIL import Image, ImageOps
 
 from connector.clients.errors import ApiError
 from connector.clients.tiktok import media
 from connector.core import logs
 from connector.core.db import db, end_reading
 from connector.core.errors import DomainError
-from connector.domain.picture import DESCRIPTION, FORMATS, MOST_BYTES, MOST_PIXELS_JPEG, Refused, convert
+from connector.domain.picture import DESCRIPTION, MOST_BYTES, Refused, convert, thumbnail
 from connector.models.account import SANDBOX, Account
 from connector.models.aftersales import Return
 from connector.services import connections
@@ -41,10 +38,13 @@ def of(return_pk: int, record: int, number: int) -> bytes | None:
     if not address or not (environment == SANDBOX or allowed(address)):
         return None
     try:
-        return drawn(media.picture(connections.connections().transport("tiktok", environment), address, most_bytes=MOST_BYTES))
-    except (ApiError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
+        content = media.picture(connections.connections().transport("tiktok", environment), address, most_bytes=MOST_BYTES)
+    except (ApiError, OSError, ValueError) as fault:
         log.warning("return_picture_missing", return_pk=return_pk, fault=repr(fault)[:200])
         return None
+    if (drawn := thumbnail(content, SIDE)) is None:
+        log.warning("return_picture_missing", return_pk=return_pk, fault="no picture that can be opened")
+    return drawn
 
 
 def _address(records: list[dict[str, Any]], record: int, number: int) -> str:
@@ -68,19 +68,6 @@ def allowed(address: str) -> bool:
             return False
         return bool(found) and all(ipaddress.ip_address(str(each[4][0]).partition("%")[0]).is_global for each in found)
     return False
-
-
-def drawn(content: bytes) -> bytes:
-    """The picture alone, without metadata or anything that hides in a file. Raises ``OSError`` or ``ValueError`` for what is no picture."""
-    with Image.open(BytesIO(content), formats=FORMATS) as picture:
-        if picture.width * picture.height > MOST_PIXELS_JPEG:
-            raise ValueError("too many pixels")
-        picture.draft("RGB", (SIDE, SIDE))
-        upright = ImageOps.exif_transpose(picture)
-        upright.thumbnail((SIDE, SIDE))
-        out = BytesIO()
-        upright.convert("RGBA" if upright.mode in ("RGBA", "LA", "P", "PA") else "RGB").save(out, "WEBP", quality=80)
-    return out.getvalue()
 
 
 def upload(account_id: int, files: Sequence[tuple[str, bytes]]) -> list[dict[str, Any]]:

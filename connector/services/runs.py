@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from flask import Flask
 from sqlalchemy import event, insert, select, update
@@ -21,6 +21,19 @@ from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.models.run import CANCELLED, FAILED, OPEN_STATES, PARTIAL, QUEUED, RUNNING, WAITING, JobItem, JobRun, Pause
 from connector.services.kinds import KINDS
+
+
+class Run(Protocol):
+    """What a use case needs of the run it works for (``connector.jobs`` gives it)."""
+
+    checkpoint: dict[str, Any]
+
+    def save_checkpoint(self, session: Session, **values: Any) -> None: ...
+    def park(self, ref: str, label: str, error: Exception, data: dict[str, Any] | None = None) -> None: ...
+    def progress(self, done: int | None = None, total: int | None = None, stage: str | None = None) -> None: ...
+    @property
+    def cancelled(self) -> bool: ...
+
 
 Bell = Callable[[int, int, str], None]
 _bell: Bell | None = None

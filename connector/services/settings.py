@@ -12,7 +12,7 @@ from sqlalchemy import select
 from connector.config import Config
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
-from connector.domain.policies import looks_like_email
+from connector.domain.email import looks_like_email
 from connector.models.account import PRODUCTION, Setting
 from connector.services import events
 

@@ -12,14 +12,13 @@ from typing import Any
 
 import orjson
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.clients.errors import Unauthorized
 from connector.clients.tiktok import verify_webhook
 from connector.core import logs
 from connector.core.clock import from_epoch, utcnow
-from connector.core.db import db, end_reading, unit_of_work
+from connector.core.db import db, dialect_of, end_reading, unit_of_work
 from connector.models.account import PRODUCTION, SANDBOX, Account, WebhookDelivery
 from connector.models.order import Order
 from connector.services import accounts, connections, events, mail, returns, runs, settings
@@ -99,7 +98,7 @@ def _keep(account: Account, kind: int, notification: str, shop_id: str, sent_at:
     used = kind in ABOUT_PRODUCTS | ABOUT_RETURNS or kind in (SELLER_DEAUTHORIZATION, UPCOMING_AUTHORIZATION_EXPIRATION)
     outcome = refresh.WAITING if numbers else ("received" if used else "of no use here")
     with unit_of_work() as session:
-        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        dialect = dialect_of(session)
         statement = dialect.insert(WebhookDelivery.__table__).on_conflict_do_nothing(index_elements=["notification_id"])
         fresh = session.scalar(
             statement.returning(WebhookDelivery.__table__.c.notification_id),

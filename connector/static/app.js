@@ -24,6 +24,7 @@
   });
   document.addEventListener("toggle", (event) => {
     const pop = event.target, sheet = pop.querySelector?.(".pop-sheet");
+    if (pop.matches?.(".grid-tools details") && pop.open && innerWidth > 992) sheet.style.maxHeight = `${Math.max(240, innerHeight - sheet.getBoundingClientRect().top - 8)}px`;
     if (!pop.matches?.(".grid-table details") || !pop.open || !sheet) return;
     const button = pop.querySelector("summary").getBoundingClientRect();
     const below = button.bottom + sheet.offsetHeight < innerHeight;
@@ -133,6 +134,7 @@
     }
   };
   setInterval(() => { if (!document.hidden) countDown(); }, 1000);
+  document.addEventListener("DOMContentLoaded", countDown);
   document.addEventListener("htmx:after:swap", countDown);
 
   // Keys in grids: j and k move, x selects, Enter opens, / searches.

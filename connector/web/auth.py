@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, abort, current_app, g, redirect, request, session, url_for
+from flask import Flask, abort, current_app, g, request, session, url_for
 from flask_limiter import Limiter
 from flask_login import LoginManager, current_user, login_user, logout_user
 from werkzeug.wrappers import Response
@@ -149,7 +149,3 @@ def ask_to_sign_in() -> Response:
         back = here.path + (f"?{here.query}" if here.query else "")
     db.session.commit()
     return go_to(url_for("auth.sign_in", next=back if back and back != "/" else None))
-
-
-def redirect_home() -> Response:
-    return redirect(home_url(), 303)

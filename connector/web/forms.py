@@ -101,6 +101,6 @@ def render_form(page: str, partial: str | None = None, *, form: Form, **context:
     return render(page, partial, status, form=form, **context)
 
 
-def time_zone_choices() -> list[tuple[str, str]]:
+def time_zone_choices() -> dict[str, str]:
     zones = sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("Etc/", "SystemV/", "posix/", "right/")))
-    return [("UTC", "UTC"), *((zone, zone.replace("_", " ")) for zone in zones)]
+    return {"UTC": "UTC"} | {zone: zone.replace("_", " ") for zone in zones}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from flask import Flask, Response, flash, make_response, redirect, render_template, request, session
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -37,14 +36,6 @@ def go_to(url: str) -> AnyResponse:
     if is_htmx():
         return Response(status=204, headers={"HX-Redirect": url})
     return redirect(url, 303)
-
-
-def trigger(response: Response, *events: str, **details: Any) -> Response:
-    """Have the browser raise events after the swap: ``trigger(response, "orders:changed")``."""
-    wanted: dict[str, Any] = orjson.loads(response.headers.get("HX-Trigger") or "{}")
-    wanted |= dict.fromkeys(events, "") | details
-    response.headers["HX-Trigger"] = orjson.dumps(wanted).decode()
-    return response
 
 
 def toast(message: str, tone: str = "success") -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, current_app, g, request
+from flask import Flask, Response, abort, current_app, request
 from flask_wtf import CSRFProtect
 
 csrf = CSRFProtect()
@@ -38,18 +38,11 @@ def _known_host() -> None:
         abort(421)
 
 
-def allow_form_to(url: str) -> None:
-    """Let a form of this answer end (through redirects) at another site: the OAuth consent page."""
-    parts = urlsplit(url)
-    g.setdefault("form_targets", set()).add(f"{parts.scheme}://{parts.netloc}")
-
-
 def _headers(response: Response) -> Response:
-    forms = " ".join(["'self'", *sorted(g.get("form_targets", ()))])
     response.headers.setdefault(
         "Content-Security-Policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
-        f"manifest-src 'self'; form-action {forms}; base-uri 'none'; frame-ancestors 'none'",
+        "manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     )
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("X-Frame-Options", "DENY")

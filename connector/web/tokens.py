@@ -64,7 +64,12 @@ def judge(scope: str) -> Response | None:
     if scope not in found.scopes:
         return _forbidden(scope, "api.scope", f"The token “{found.name}” does not have the scope {scope}.", "Make a token with this scope.")
     if not allows(found.user.role, wanted.permission) or found.user.must_change_password:
-        return _forbidden(scope, "api.role", "The token's user may not do this any more.", "Make the token as a user who may, or ask an administrator.")
+        return _forbidden(
+            scope,
+            "api.role",
+            f"The token's user, {found.user.email}, may not do this.",
+            "Make the token as an Operator or an Administrator whose password is set.",
+        )
     g.api_token = found
     events.actor_now.set(f"{found.user.email} (API token {found.name})"[:200])
     api_tokens.used(found)

@@ -59,15 +59,15 @@ def _leave_incomplete(house: House, app: Any, account_id: int) -> None:
     from connector.core.db import db
     from connector.models.account import ShopReference
     from connector.services import policies, runs
-    from connector.services.templates import editing
+    from connector.services.templates import editing, filling
 
     mugs = db.session.scalar(
         select(ShopReference.remote_id).where(ShopReference.account_id == account_id, ShopReference.kind == "category", ShopReference.name == "Stoneware Mugs")
     )
-    query = editing.query_of("all", [{"attribute": "sku", "operator": "starts_with", "value": "MUG"}])
-    chosen = {name: policies.of_kind(kind)[0].id for name, kind in editing.POLICY_FIELDS.items()}
+    query = filling.query_of("all", [{"attribute": "sku", "operator": "starts_with", "value": "MUG"}])
+    chosen = {name: policies.of_kind(kind)[0].id for name, kind in filling.POLICY_FIELDS.items()}
     template = editing.create(
-        editing.Draft(account_id=account_id, name="Mugs", category_id=str(mugs), query=query, options=editing.options_from({}), **chosen), actor=ADMINISTRATOR
+        filling.Draft(account_id=account_id, name="Mugs", category_id=str(mugs), query=query, options=filling.options_from({}), **chosen), actor=ADMINISTRATOR
     )
     editing.learn_category(template.id, actor=ADMINISTRATOR)
     for kind in ("templates.assign", "products.validate"):

@@ -10,8 +10,9 @@ from sqlalchemy import func, select
 
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
-from connector.domain.policies import IMAGE, INVENTORY, PRICING, ImagePolicy, InventoryPolicy, PolicyBody, PricingPolicy
-from connector.models.account import SANDBOX, Account, MagentoConnection, StoreReference
+from connector.domain.policies import IMAGE, INVENTORY, PRICING, ImagePolicy, InventoryPolicy, PricingPolicy
+from connector.domain.policy_body import PolicyBody
+from connector.models.account import SANDBOX, Account, MagentoConnection, ShopReference, StoreReference
 from connector.models.listing import Listing, ListingSku, ListingTemplate
 from connector.models.policy import Policy
 from connector.models.product import Product, ProductStock, ProductView
@@ -57,6 +58,21 @@ def a_magento(*, environment: str = SANDBOX, base_url: str = "http://127.0.0.1:9
             session.add(StoreReference(magento_id=row.id, kind="attribute", code=code, label=label, data=data))
         session.flush()
         return row
+
+
+def an_account_with_categories() -> Account:
+    """An account with a store, the seeded policies and a small tree of categories (Caps only by invitation); nobody is called."""
+    policies.seed()
+    magento_id = a_magento().id
+    with unit_of_work() as session:
+        account = Account(title="Practice_GB", environment=SANDBOX, country="GB", store_view="all", magento_id=magento_id)
+        session.add(account)
+        session.flush()
+        for key, parent, name in (("600", "0", "Clothes"), ("601", "600", "Shirts"), ("602", "601", "T-shirts"), ("603", "600", "Caps")):
+            permission = "INVITE_ONLY" if name == "Caps" else "AVAILABLE"
+            node = {"id": key, "parent_id": parent, "local_name": name, "is_leaf": key in ("602", "603"), "permission_statuses": [permission]}
+            session.add(ShopReference(account_id=account.id, kind="category", parent_id=parent, remote_id=key, name=name, data=node))
+    return account
 
 
 def a_product(

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from connector.core.db import db, unit_of_work
 from connector.models.account import Account
-from connector.models.order import Order, Shipment
+from connector.models.order import SCHEDULE, Order, Shipment
 from connector.services import connections
 from connector.services.orders import create, intake, parcels
 from tests.factories.shop import Market
@@ -25,7 +25,7 @@ def place(market: Market, account: Account, *lines: tuple[str, int], release: bo
 
 def take_in(account: Account, number: str) -> Order:
     """Read the order from TikTok and store it."""
-    intake.store_page(intake.rules_for(account.id, intake.SCHEDULE), connections.tiktok(account.id).get_orders([number]))
+    intake.store_page(intake.rules_for(account.id, SCHEDULE), connections.tiktok(account.id).get_orders([number]))
     db.session.expire_all()
     order = db.session.scalars(select(Order).where(Order.account_id == account.id, Order.number == number)).one()
     db.session.commit()

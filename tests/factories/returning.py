@@ -16,14 +16,17 @@ from tests.factories.parcels import Store, in_magento, parcel, place, take_in
 from tests.factories.shop import Market
 
 
-def delivered(market: Market, account: Account, *lines: tuple[str, int], store: Store | None = None, tracking: str = "RM000000001GB") -> Order:
-    """An order that reached its buyer; with ``store`` it exists in Magento, was shipped there and is invoiced."""
+def delivered(
+    market: Market, account: Account, *lines: tuple[str, int], store: Store | None = None, tracking: str = "RM000000001GB", still_going: bool = False
+) -> Order:
+    """An order that reached its buyer, or is on its way to him; with ``store`` it exists in Magento, was shipped there and is invoiced."""
     order = in_magento(market, account, *lines) if store else place(market, account, *lines)
     if store:
         store.ship(order, tracking)
     push.push(parcel(order, tracking))
     market.post(f"orders/{order.number}/collect")
-    market.post(f"orders/{order.number}/deliver")
+    if not still_going:
+        market.post(f"orders/{order.number}/deliver")
     return take_in(account, order.number)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 
 from connector.core.db import db, end_reading
-from connector.domain.policies import OrderPolicy
+from connector.domain.order_policy import OrderPolicy
 from connector.jobs import runtime
 from connector.models.account import SANDBOX, Account
 from connector.models.run import JobRun

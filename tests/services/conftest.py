@@ -8,6 +8,7 @@ from flask import Flask
 from connector.models.account import Account
 from connector.practice.serve import PracticeServer
 from tests.factories import shop
+from tests.factories.creation import Store
 
 
 @pytest.fixture
@@ -19,3 +20,9 @@ def market(practice_tiktok: PracticeServer) -> shop.Market:
 def account(app: Flask, market: shop.Market) -> Account:
     """A GB account, authorised at the practice marketplace."""
     return shop.authorise("GB")
+
+
+@pytest.fixture
+def store(practice_magento: PracticeServer) -> Store:
+    """The practice store as the merchant sees it."""
+    return Store(practice_magento.url)

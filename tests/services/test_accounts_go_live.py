@@ -19,7 +19,7 @@ from connector import create_app
 from connector.config import Config
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
-from connector.domain.policies import CarrierRow, OrderPolicy
+from connector.domain.order_policy import CarrierRow, OrderPolicy
 from connector.models.account import Account, WebhookDelivery
 from connector.models.run import JobItem, JobRun
 from connector.models.trace import ApiCall, Event

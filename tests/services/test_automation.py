@@ -12,6 +12,7 @@ from sqlalchemy import delete, select
 
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
+from connector.domain.automation import UPDATE
 from connector.domain.policies import SynchronizationPolicy
 from connector.jobs import scheduler
 from connector.models.account import Account
@@ -20,7 +21,7 @@ from connector.models.product import ProductCursor
 from connector.models.run import JobItem, JobRun, Schedule
 from connector.services import accounts, policies, schedules
 from connector.services.accounts import Choice, editing
-from connector.services.products import automation, diff, recheck, status_sync
+from connector.services.products import automation, diff, recheck, status_sync, switches
 from tests.factories import listings
 from tests.factories.catalogue import a_listing, a_magento, a_product, a_template
 from tests.factories.shop import Market, perform
@@ -44,7 +45,7 @@ def rows(account: Account) -> dict[str, Schedule]:
 
 
 def switched_on(account: Account) -> set[str]:
-    return {kind for kind, row in rows(account).items() if row.enabled and kind in automation.SWITCHES}
+    return {kind for kind, row in rows(account).items() if row.enabled and kind in switches.SWITCHES}
 
 
 def save_sync(policy_id: int, body: SynchronizationPolicy, title: str = "Sync") -> None:
@@ -59,7 +60,7 @@ def failing(listing: Listing) -> list[str]:
 def test_a_new_account_has_the_switches_of_its_policy_as_schedules(account: Account) -> None:
     """A067-A071, A073: Off = the schedule is off; the intervals are the policy's"""
     found = rows(account)
-    assert {kind: (found[kind].enabled, found[kind].interval_seconds) for kind in automation.SWITCHES} == {
+    assert {kind: (found[kind].enabled, found[kind].interval_seconds) for kind in switches.SWITCHES} == {
         "templates.assign": (False, 3600),
         "products.auto_upload": (False, 3600),
         "products.auto_update": (True, 1800),
@@ -105,9 +106,9 @@ def test_a_persons_own_switch_stays_until_the_policys_switch_is_changed(account:
 def test_an_upgrade_brings_missing_schedules_and_two_missed_periods_are_told_but_not_of_what_was_off(account: Account) -> None:
     """product.md 5: two missed periods raise an alert on every page"""
     with unit_of_work() as session:
-        session.execute(delete(Schedule).where(Schedule.kind.in_([*automation.SWITCHES, "products.import"])))
+        session.execute(delete(Schedule).where(Schedule.kind.in_([*switches.SWITCHES, "products.import"])))
     editing.ensure_all_schedules()
-    assert {"products.import", *automation.SWITCHES} <= set(rows(account))
+    assert {"products.import", *switches.SWITCHES} <= set(rows(account))
     with unit_of_work():
         for kind in ("products.auto_upload", "products.auto_update"):
             rows(account)[kind].next_due_at = utcnow() - timedelta(days=2)
@@ -173,7 +174,7 @@ def test_only_what_fits_the_switch_has_its_rising_stock_and_its_prices_sent(acco
     policy = policies.of_kind("synchronization")[0]
     for switch, statuses in (("off", set()), ("enabled", {1}), ("disabled", {2}), ("any", {1, 2})):
         save_sync(policy.id, SynchronizationPolicy(inventory_price_sync=switch))  # type: ignore[arg-type]
-        assert automation.synced_statuses(account) == statuses
+        assert switches.synced_statuses(account) == statuses
 
 
 def items(run: JobRun) -> list[tuple[str, str]]:
@@ -273,19 +274,19 @@ def test_a_changed_listing_is_found_again_after_its_worker_died_between_unmarkin
     with pytest.raises(KeyboardInterrupt):
         recheck.check([mug.id], guard=dies)
     assert not listings.fresh(mug).content_due
-    assert [mug.id] in list(automation.waiting(account.id, automation.UPDATE))
+    assert [mug.id] in list(automation.waiting(account.id, UPDATE))
     assert recheck.check_due(account.id) == 1
     assert listings.fresh(mug).validation == "ready"
-    assert list(automation.waiting(account.id, automation.UPDATE)) == []
+    assert list(automation.waiting(account.id, UPDATE)) == []
 
 
 def test_the_whole_catalogue_is_due_once_a_day_and_never_while_it_is_read_for_the_first_time(account: Account) -> None:
     """products.import: changes every 15 minutes, everything once a day"""
-    assert not automation.whole_import_due(account)
+    assert not switches.whole_import_due(account)
     with unit_of_work() as session:
         cursor = ProductCursor(magento_id=account.magento_id, store_view="all", full_at=utcnow() - timedelta(hours=23))
         session.add(cursor)
-    assert not automation.whole_import_due(account)
+    assert not switches.whole_import_due(account)
     with unit_of_work():
         cursor.full_at = utcnow() - timedelta(hours=25)
-    assert automation.whole_import_due(account)
+    assert switches.whole_import_due(account)

@@ -18,10 +18,13 @@ from connector.models.aftersales import RecallTask
 from connector.models.order import Cancellation, Order, Reservation, Shipment
 from connector.models.run import JobRun
 from connector.models.trace import Decision, Event
-from connector.services import cancellations
-from connector.services.orders import push
+from connector.services import cancellations, connections
+from connector.services.cancellations import importing
+from connector.services.orders import causes, push
 from tests.factories import shop
-from tests.factories.parcels import Store, in_magento, packages, parcel, place, stored, take_in
+from tests.factories.creation import fresh
+from tests.factories.parcels import in_magento, packages, parcel, place, stored, take_in
+from tests.factories.racing import race
 
 pytestmark = pytest.mark.postgres
 WHO = "operator@example.test"
@@ -31,11 +34,6 @@ PACKED = "seller_reject_apply_product_has_been_packed"
 @pytest.fixture
 def account(connected_account):
     return connected_account
-
-
-@pytest.fixture
-def store(practice_magento):
-    return Store(practice_magento.url)
 
 
 def asked(market, account, order) -> int:
@@ -53,13 +51,6 @@ def request_of(order) -> Cancellation:
     return found
 
 
-def now(order) -> Order:
-    db.session.expire_all()
-    found = db.session.get_one(Order, order.id)
-    db.session.commit()
-    return found
-
-
 def kinds_of(order) -> list[str]:
     found = list(db.session.scalars(select(Event.kind).where(Event.subject_type == "order", Event.subject_id == str(order.id)).order_by(Event.id)))
     db.session.commit()
@@ -70,13 +61,9 @@ def count(market, operation: str) -> int:
     return market.get("calls")["operations"].get(operation, {"count": 0})["count"]
 
 
-def salable(store, sku: str) -> list[float]:
-    return [stock["salable"] for stock in store.get("ledger", sku=sku)["stocks"]]
-
-
 def test_an_accepted_request_cancels_on_tiktok_and_gives_the_stock_of_the_store_back_once(account, market, store):
     """A260, with what the confirm page says before and a second press afterwards."""
-    before = salable(store, "TEE-BLA-S")
+    before = store.salable("TEE-BLA-S")
     order = in_magento(market, account, ("TEE-BLA-S", 2))
     request = asked(market, account, order)
     (seen,) = cancellations.preview([request], "approve")
@@ -87,13 +74,13 @@ def test_an_accepted_request_cancels_on_tiktok_and_gives_the_stock_of_the_store_
     assert (run.state, run.done, run.title) == ("succeeded", 1, "Accept cancellation requests"), run.message
     assert market.order(order.number)["status"] == "CANCELLED"
     assert store.order(order)["state"] in ("canceled", "closed")
-    assert salable(store, "TEE-BLA-S") == before
-    answered, row = request_of(order), now(order)
+    assert store.salable("TEE-BLA-S") == before
+    answered, row = request_of(order), fresh(order)
     assert (answered.answer, answered.answer_state, answered.answered_by) == ("approve", "accepted", WHO)
     assert (row.remote_status, row.cancel_requested, row.tag) == ("CANCELLED", False, "")
     assert cancellations.answer_one(request, "approve", actor="somebody@example.test").startswith("The request was accepted")
     assert (count(market, "cancellations.approve"), kinds_of(order).count("order.cancel_accepted")) == (1, 1)
-    assert salable(store, "TEE-BLA-S") == before
+    assert store.salable("TEE-BLA-S") == before
     accepted = db.session.scalars(select(Event).where(Event.kind == "order.cancel_accepted")).one()
     assert accepted.actor == WHO
     with pytest.raises(DomainError, match="CANCELLATION_REQUEST"):
@@ -104,7 +91,7 @@ def test_a_rejected_request_takes_the_flag_off_and_the_parcel_that_waited_leaves
     """A261: with TikTok's own reasons and no other."""
     order = in_magento(market, account)
     request = asked(market, account, order)
-    assert now(order).cancel_requested
+    assert fresh(order).cancel_requested
     waiting = parcel(order, "RM000000001GB")
     assert push.push(waiting).code == "ship.no_open_cancellation"
     assert stored(waiting).retry_at is not None
@@ -122,7 +109,7 @@ def test_a_rejected_request_takes_the_flag_off_and_the_parcel_that_waited_leaves
     assert shop.carry_out(submitted.run_id).state == "succeeded"
     answered = request_of(order)
     assert (answered.answer_state, answered.answer_reason, answered.remote_status) == ("accepted", names[0], "CANCELLATION_REQUEST_CANCEL")
-    assert not now(order).cancel_requested
+    assert not fresh(order).cancel_requested
     assert stored(waiting).retry_at is None
     assert push.push(waiting).state == "delivered"
     assert len(packages(market, order)) == 1
@@ -161,7 +148,7 @@ def test_a_request_that_nobody_answers_is_known_as_granted_by_tiktok(account, ma
     assert counts["pending"] == 0
     assert (request_of(order).answer_state, request_of(order).respond_by_at) == ("automatic", due)
     assert request_of(other).answer_state == "withdrawn"
-    assert not now(other).cancel_requested
+    assert not fresh(other).cancel_requested
     take_in(account, order.number)
     shop.perform("orders.follow", account.id, items=[(str(order.id), order.number)])
     assert store.order(order)["state"] in ("canceled", "closed")
@@ -179,7 +166,7 @@ def test_inside_the_hold_a_cancellation_needs_no_answer_and_the_reserved_units_a
         market.post(f"orders/{order.number}/cancel", by=by)
         cancellations.import_account(account.id)
         take_in(account, order.number)
-        row = now(order)
+        row = fresh(order)
         assert (row.state, row.remote_status, row.magento_id, row.tag) == ("cancelled", "CANCELLED", None, "")
         assert db.session.scalar(held) is None
         db.session.commit()
@@ -189,15 +176,24 @@ def test_inside_the_hold_a_cancellation_needs_no_answer_and_the_reserved_units_a
 
 
 def test_the_limit_without_shipping_cancels_the_order_and_its_order_in_the_store(account, market, store):
-    """A263: TikTok's own clock."""
+    """A263: TikTok's own clock. An order that the merchant keeps on hold in Magento shows what to do, and is taken back when the hold is off."""
     order = in_magento(market, account)
+    store.post(f"orders/{order.magento_id}/hold")
     market.post("settings", rotate_refresh_token=False)  # the account is put back for later tests as it was
     market.post("clock", advance_seconds=30 * 86400)
     take_in(account, order.number)
-    assert now(order).remote_status == "CANCELLED"
-    shop.perform("orders.follow", account.id, items=[(str(order.id), order.number)])
+    assert fresh(order).remote_status == "CANCELLED"
+    assert shop.perform("orders.follow", account.id).failed == 1
+    kept = fresh(order)
+    assert (kept.failure_code, kept.magento_state, store.order(order)["state"]) == ("magento.not_cancelled", "holded", "holded")
+    assert kept.magento_number in kept.failure_message
+    assert "Take it off hold" in kept.failure_remedy
+    store.post(f"orders/{order.magento_id}/unhold")
+    (cause,) = [one for one in causes.groups() if one.code == kept.failure_code]
+    (retried,) = causes.heal(cause.key, actor=WHO).run_ids
+    assert shop.carry_out(retried).done == 1
     assert store.order(order)["state"] in ("canceled", "closed")
-    assert now(order).tag == ""
+    assert (fresh(order).tag, fresh(order).failure_code) == ("", None)
     assert db.session.scalar(select(RecallTask.id)) is None
 
 
@@ -218,6 +214,41 @@ def test_a_request_is_not_accepted_while_a_parcel_is_sent_or_has_left(account, m
     with pytest.raises(DomainError, match="The store has shipped 2 units"):
         cancellations.answer_one(request, "approve", actor=WHO)
     assert count(market, "cancellations.approve") == 0
+
+
+@pytest.mark.sqlite_only
+def test_a_request_in_words_that_nobody_knows_does_not_let_the_order_go(account, market):
+    """Whether the buyer still waits cannot be told, so the flag that TikTok's order carries stays (TTS §5.6.3); when the words are known again it moves."""
+    order = place(market, account)
+    request = asked(market, account, order)
+    client = connections.tiktok(account.id)
+    shown = client.search_cancellations({"cancel_ids": [request_of(order).cancel_id]}).items[0]
+    said = ({"cancel_status": "CANCELLATION_REQUEST_REVIEWING"}, {"cancel_type": "BUYER_CANCEL_AGAIN"}, {"cancel_status": "CANCELLATION_REQUEST_CANCEL"})
+    for later, words in enumerate(said, 1):
+        item = {**shown, **words, "update_time": shown["update_time"] + later}
+        importing._store(account.id, client, [item], {"read": 0, "changed": 0, "bad": 0}, None)
+        assert (request_of(order).cancel_type, request_of(order).remote_status) == (item["cancel_type"], item["cancel_status"])
+        assert fresh(order).cancel_requested == (later < 3)
+        assert not cancellations.preview([request], "approve")[0].possible
+
+
+@pytest.mark.sqlite_only
+def test_a_cancellation_that_cannot_be_read_is_parked_and_stops_nobody(account, market):
+    """Product rule 5: the import goes on behind it, so it would never be seen again."""
+    order = place(market, account)
+    asked(market, account, order)
+    client = connections.tiktok(account.id)
+    good = client.search_cancellations({"cancel_ids": [request_of(order).cancel_id]}).items[0]
+    broken = [
+        {**good, "cancel_id": "9001", "update_time": "soon"}, {**good, "cancel_id": None}, {**good, "cancel_id": "9003", "order_id": "404"}, "nonsense",
+        {**good, "cancel_id": "9004", "refund_amount": "lots"}, {**good, "cancel_id": "9005", "cancel_line_items": ["1"]}, {**good, "update_time": 10**20},
+    ]  # fmt: skip
+    parked: list[str] = []
+    counts = {"read": 0, "changed": 0, "bad": 0}
+    importing._store(account.id, client, [*broken, {**good, "cancel_id": "9002"}], counts, lambda ref, label, error, data: parked.append(f"{label}: {error}"))
+    assert (counts, len(parked)) == ({"read": 8, "changed": 1, "bad": 7}, 7)
+    assert [line for line in parked if line.startswith("Cancellation 9003") and "names the order 404" in line]
+    assert importing.open_requests(order.id)[-1].cancel_id == "9002"
 
 
 AFTERWARDS = -1.0
@@ -246,7 +277,7 @@ def test_of_two_workers_one_accepting_and_one_shipping_only_one_gets_through(app
                 time.sleep(pause)
             push.push(waiting or parcel(db.session.get_one(Order, order.id), f"RM0000001{number:02d}GB"))
 
-        _race(app, accept, ship)
+        race(app, accept, ship)
         db.session.expire_all()
         cancelled = market.order(order.number)["status"] == "CANCELLED"
         delivered = db.session.scalar(select(Shipment.id).where(Shipment.order_id == order.id, Shipment.state == "delivered")) is not None
@@ -259,24 +290,15 @@ def test_of_two_workers_one_accepting_and_one_shipping_only_one_gets_through(app
     assert True in ends, "a request that was accepted first keeps the parcel back"
 
 
-def _race(app, *works) -> None:
-    gate = threading.Barrier(len(works))
-
-    def run(work) -> None:
-        with app.app_context():
-            gate.wait()
-            try:
-                work()
-            except (DomainError, api.ApiError):
-                pass
-            finally:
-                db.session.remove()
-
-    threads = [threading.Thread(target=run, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def test_of_three_workers_giving_the_same_answer_one_is_heard_and_it_stays_accepted(app, account, market):
+    """Each may send it, under one idempotency key; it is accepted once, on the timeline too."""
+    order = place(market, account)
+    request = asked(market, account, order)
+    market.post("faults", kind="slow", operation="cancellations.approve", times=3, ms=200)
+    ends = race(app, *[lambda: cancellations.answer_one(request, "approve", actor=WHO)] * 3)
+    assert any(isinstance(end, str) for end in ends), ends
+    assert (request_of(order).answer_state, market.order(order.number)["status"]) == ("accepted", "CANCELLED")
+    assert kinds_of(order).count("order.cancel_accepted") == 1
 
 
 def test_many_requests_are_accepted_in_one_run_and_a_shipped_one_stops_nobody(account, market):
@@ -299,7 +321,7 @@ def test_a_part_of_an_order_is_cancelled_and_the_rest_is_shipped(account, market
     cancellations.import_account(account.id)
     message = cancellations.answer_one(request_of(order).id, "approve", actor=WHO)
     assert "1 of the order's lines" in message
-    row = now(order)
+    row = fresh(order)
     assert (row.remote_status, row.cancel_requested) == ("AWAITING_SHIPMENT", False)
     assert row.warning == "", "the same units are taken off the Magento order by themselves"
     assert push.push(parcel(order, "RM000000001GB", quantities={"TEE-BLA-S": 1})).state == "delivered"
@@ -311,7 +333,7 @@ def test_a_part_of_an_order_is_cancelled_and_the_rest_is_shipped(account, market
     cancellations.import_account(account.id)
     assert "by hand" in cancellations.preview([request_of(other).id], "approve")[0].effect
     cancellations.answer_one(request_of(other).id, "approve", actor=WHO)
-    assert "writes no credit memos: take the same units off" in now(other).warning
+    assert "writes no credit memos: take the same units off" in fresh(other).warning
 
 
 def test_scripts_answer_with_the_same_functions_and_unknown_requests_are_named(app, account, market):

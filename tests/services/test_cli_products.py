@@ -16,7 +16,7 @@ from connector.jobs import worker
 from connector.models.account import Account
 from connector.models.listing import Listing
 from connector.models.run import JobRun
-from connector.services.templates import editing
+from connector.services.templates import filling
 from tests.factories import listings
 from tests.factories.listings import Desk
 from tests.factories.shop import Market
@@ -134,7 +134,7 @@ def test_what_is_not_there_is_refused_with_a_remedy_and_starts_nothing(desk: Des
 
 def test_templates_take_their_products_from_the_command_line(desk: Desk, connector: Command) -> None:
     with unit_of_work() as session:
-        wanted = editing.query_of("all", [{"attribute": "sku", "operator": "starts_with", "value": "TEE"}])
+        wanted = filling.query_of("all", [{"attribute": "sku", "operator": "starts_with", "value": "TEE"}])
         session.merge(desk.template).query = wanted.model_dump(mode="json")
     answer = connector("templates", "assign", desk.account.title, "--json")
     (run,) = told(answer)["runs"]

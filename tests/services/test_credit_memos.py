@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from decimal import Decimal
 
 import pytest
 import requests
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.models.aftersales import MEMO_DONE, MEMO_FAILED, MEMO_IGNORED, MEMO_SENDING, MEMO_WAITING, CreditMemo
+from connector.models.oms import OmsUpdate
 from connector.models.order import Order
 from connector.services import returns
+from connector.services.oms import updates
 from connector.services.orders import create, push
-from connector.services.returns import credit_memos
+from connector.services.returns import credit_memos, owed, planning
+from connector.services.returns.terms import words
 from tests.factories import shop
 from tests.factories.parcels import Store, in_magento, parcel, take_in
 from tests.factories.returning import again, ask, delivered, imported, in_store, memos, physical, salable
@@ -92,7 +97,14 @@ def test_goods_that_a_person_receives_after_the_money_are_put_back_once_without_
     row = imported(connected_account, row.return_id)
     run_memos(connected_account)
     assert (len(in_store(order)), physical(store, "CAP-01"), again(row).goods) == (1, before - 2, "ask")
-    returns.goods.received(row.id, sellable=True, actor=WHO)
+    came = {"type": "goods_received", "order_id": order.number, "return_id": row.return_id}
+    entries = [{**came, "id": "scan-1"}, {**came, "id": "scan-2"}, {**came, "id": "wrong", "return_id": "404"}]
+    updates.receive(connected_account.id, "event", [*entries, entries[0]])  # the warehouse says it twice, and of a return that is none
+    assert shop.perform("oms.apply", connected_account.id).done == 2
+    told = {one.event_id: (one.state, one.message) for one in db.session.scalars(select(OmsUpdate))}
+    db.session.commit()
+    assert (again(row).goods, told["scan-1"][0], told["scan-2"][0], told["wrong"][0]) == ("received", "done", "ignored", "failed")
+    assert "has no return 404" in told["wrong"][1]
     store.post("faults", kind="lost_answer", match={"method": "POST", "path": "/source-items$"}, times=1)
     for _ in range(3):
         run_memos(connected_account)
@@ -139,6 +151,85 @@ def test_a_partial_refund_is_money_only_and_the_units_stay_sold(connected_accoun
     assert memos(order)[0].amount == Decimal("3.33")
 
 
+def test_a_writer_that_was_believed_dead_writes_nothing_and_goods_are_back_once(app, connected_account, market, store):
+    shelf = physical(store, "CAP-01")
+    order = delivered(market, connected_account, ("CAP-01", 2), store=store)
+    row = ask(market, connected_account, order, "RETURN_AND_REFUND", 1)
+    returns.answer_one(row.id, "accept", actor=WHO)
+    market.post(f"returns/{row.return_id}/ship")
+    returns.answer_one(row.id, "accept", actor=WHO)
+    owed.prepare(connected_account.id)
+    (memo,) = memos(order)
+    store.post("faults", kind="slow", ms=900, match={"method": "GET", "path": f"/orders/{order.magento_id}$"}, times=1)
+
+    def slowly() -> None:
+        with app.app_context():
+            credit_memos.write_one(memo.id)
+
+    slow = threading.Thread(target=slowly)
+    slow.start()
+    while memos(order)[0].attempts == 0:
+        time.sleep(0.02)
+    assert credit_memos.write_one(memo.id) == MEMO_SENDING, "somebody has it"
+    with unit_of_work() as session:
+        session.execute(update(CreditMemo).values(retry_at=None))  # as if its lease were over
+    assert credit_memos.write_one(memo.id) == MEMO_DONE
+    slow.join()
+    assert (len(in_store(order)), physical(store, "CAP-01")) == (1, shelf - 1)
+    assert memos(order)[0].state == MEMO_DONE and again(row).restocked_at is not None
+
+
+@pytest.mark.sqlite_only
+def test_money_alone_that_the_merchant_gives_before_shipping_is_told_with_its_remedy(connected_account, market, store):
+    shop.change_policy(connected_account, refund_from_magento=True)
+    order = in_magento(market, connected_account, ("CAP-01", 1))
+    merchants_memo(store, order, 0, adjustment_positive=1.0)
+    run_memos(connected_account)
+    (memo,) = memos(order)
+    assert (memo.state, memo.failure_code) == (MEMO_FAILED, "memo.money_only") and "when the order is delivered" in memo.failure_remedy
+
+
+@pytest.mark.sqlite_only
+def test_goods_whose_memo_failed_are_not_brought_back_by_the_memo_as_well(connected_account, market, store):
+    shelf = physical(store, "CAP-01")
+    order = delivered(market, connected_account, ("CAP-01", 1), store=store)
+    row = ask(market, connected_account, order, "RETURN_AND_REFUND")
+    returns.answer_one(row.id, "accept", actor=WHO)
+    market.post(f"returns/{row.return_id}/ship")
+    returns.answer_one(row.id, "accept", actor=WHO)
+    owed.prepare(connected_account.id)
+    with unit_of_work() as session:
+        session.execute(update(CreditMemo).values(state=MEMO_FAILED))
+    owed.prepare(connected_account.id)
+    credit_memos.retry(memos(order)[0].id, actor=WHO)
+    run_memos(connected_account)
+    assert [(memo.key.partition(":")[0], memo.state, memo.return_to_stock) for memo in memos(order)] == [("return", MEMO_DONE, []), ("restock", MEMO_DONE, [])]
+    assert (len(in_store(order)), physical(store, "CAP-01")) == (1, shelf)
+
+
+@pytest.mark.sqlite_only
+def test_goods_that_come_back_for_less_than_was_paid_are_refunded_units_in_the_orders_own_currency_only(connected_account, market, store):
+    shelf = physical(store, "CAP-01")
+    order = delivered(market, connected_account, ("CAP-01", 1), store=store)
+    row = ask(market, connected_account, order, "RETURN_AND_REFUND", amount="2.00")
+    returns.answer_one(row.id, "accept", actor=WHO)
+    market.post(f"returns/{row.return_id}/ship")
+    imported(connected_account, row.return_id)
+    returns.answer_one(row.id, "accept", actor=WHO)
+    run_memos(connected_account)
+    (memo,) = in_store(order)
+    assert abs(Decimal(str(memo["grand_total"])) - Decimal("2.00")) < Decimal("0.005")
+    assert store.order(order)["items"][0]["qty_refunded"] == 1 and physical(store, "CAP-01") == shelf
+    facts = store.order(order) | {"order_currency_code": "JPY"}
+    with pytest.raises(DomainError, match=r"in GBP, but Magento order .* is in JPY"):
+        planning.plan_return(row.id, facts)
+    assert [words(Decimal(amount), currency) for amount, currency in (("1200.0000", "JPY"), ("2.5", "GBP"), ("1.234", "KWD"))] == [
+        "1200 JPY",
+        "2.50 GBP",
+        "1.234 KWD",
+    ]
+
+
 def test_lost_answers_and_a_killed_writer_leave_one_memo(connected_account, market, store):
     order = delivered(market, connected_account, ("CAP-01", 3), store=store)
     lines = [line["id"] for line in market.order(order.number)["line_items"]]
@@ -162,6 +253,19 @@ def test_lost_answers_and_a_killed_writer_leave_one_memo(connected_account, mark
     assert [memo.state for memo in memos(order)] == [MEMO_DONE, MEMO_DONE]
     assert store.order(order)["items"][0]["qty_refunded"] == 2
 
+    three = ask(market, connected_account, order, line_ids=lines[2:])
+    returns.answer_one(three.id, "accept", actor=WHO)
+    store.post("faults", kind="transient_400", match={"method": "POST", "path": "/refund$"}, times=2)
+    run_memos(connected_account)
+    assert memos(order)[2].state == MEMO_SENDING, "Magento could not for a moment"
+    with unit_of_work() as session:
+        session.execute(update(CreditMemo).where(CreditMemo.id == memos(order)[2].id).values(attempts=credit_memos.MANY))
+    run_memos(connected_account)
+    assert memos(order)[2].state == MEMO_FAILED and memos(order)[2].failure_remedy, "a moment that does not end is for a person"
+    credit_memos.retry(memos(order)[2].id, actor=WHO)
+    run_memos(connected_account)
+    assert memos(order)[2].state == MEMO_DONE and len(in_store(order)) == 3
+
 
 def test_an_order_that_is_not_invoiced_waits_and_the_policy_may_forbid_memos(connected_account, market, store):
     shop.change_policy(connected_account, create_invoice=False)
@@ -172,8 +276,10 @@ def test_an_order_that_is_not_invoiced_waits_and_the_policy_may_forbid_memos(con
     (waiting,) = memos(order)
     assert waiting.state == MEMO_WAITING and "not invoiced" in waiting.failure_message
     store.post(f"orders/{order.magento_id}/invoice", capture=False)
-    run_memos(connected_account)
-    assert memos(order)[0].state == MEMO_DONE and len(in_store(order)) == 1
+    assert credit_memos.write_due(connected_account.id)["written"] == 0, "it is looked at again in an hour"
+    credit_memos.retry(waiting.id, actor=WHO)
+    credit_memos.write_due(connected_account.id)
+    assert memos(order)[0].state == MEMO_DONE and len(in_store(order)) == 1, "or at once, when a person says so"
 
     shop.change_policy(connected_account, credit_memos=False)
     other = delivered(market, connected_account, ("MUG-01", 1), store=store, tracking="RM000000002GB")
@@ -229,6 +335,7 @@ def test_a_memo_made_in_magento_is_shown_and_refunds_on_tiktok_only_where_the_po
         run_memos(connected_account)
     found = market.get("returns", order_id=other.number)
     assert found["total"] == 1 and found["returns"][0]["role"] == "SELLER"
+    assert market.get("calls")["operations"]["returns.create"]["count"] == 1, "what a lost answer may have made is looked up before it is made again"
     (memo,) = memos(other)
     assert memo.state == MEMO_DONE and memo.return_pk
     assert Decimal(found["returns"][0]["refund_amount"]["refund_total"]) == memo.amount.quantize(Decimal("0.01"))

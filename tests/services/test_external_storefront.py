@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Callable
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -259,6 +262,85 @@ def test_a_new_address_is_carried_over_before_shipping_and_warns_afterwards(
     assert "the earlier address stands there" in follow.follow_one(order.id).sentence()
     assert "the earlier address stands there" in fresh(order).warning
     assert store.order(order)["shippingAddress"]["address1"] == "77 New Street"
+
+
+@pytest.mark.sqlite_only
+def test_what_the_store_does_not_take_is_shown_on_the_order_and_an_order_that_it_has_removed_ends(market: shop.Market, store: Store, account: Account) -> None:
+    """GetOrder of an order that is not there: for a cancellation nothing is left to do, a new address is for a person; a wrong address of the store is neither."""
+    gone, moved = created(market, account), created(market, account)
+    store.post("reset")
+    market.post(f"orders/{gone.number}/cancel", by="OPERATOR")
+    market.post(f"orders/{moved.number}/address", address_line1="77 New Street", post_town="Newtown")
+    gone, moved = take_in(account, gone.number), take_in(account, moved.number)
+    url = store.url
+    elsewhere(account, f"{url}/nowhere")
+    with pytest.raises(api.NotFound):
+        follow.follow_one(gone.id)
+    shown = fresh(gone)
+    assert (shown.failure_code, bool(shown.failure_remedy)) == ("magento.not_cancelled", True)
+    assert f"does not take order {shown.magento_number} back" in (shown.failure_message or "")
+    elsewhere(account, url)
+    assert "has no order" in follow.follow_one(gone.id).sentence()
+    assert fresh(gone).failure_code is None
+    with pytest.raises(api.NotFound):
+        follow.follow_one(moved.id)
+    assert "Change it in the store by hand" in (fresh(moved).warning or "")
+    assert follow.waiting(account.id, create.CreationDesk().rules(account.id)) == []
+
+
+def elsewhere(account: Account, url: str) -> None:
+    row = storefront.of(account.id)
+    assert row is not None
+    with unit_of_work():
+        row.base_url = url
+
+
+class _Changes(BaseHTTPRequestHandler):
+    """A store whose clock is years ahead, and that lists something that is no order."""
+
+    def do_POST(self) -> None:
+        self._answer({"access_token": "token", "expires_in": 600})
+
+    def do_GET(self) -> None:
+        self._answer({"orders": [None, {"orderNo": "E1", "externalOrderId": "1", "lastModified": "2099-01-01T00:00:00Z"}], "more": False})
+
+    def _answer(self, body: dict[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.sqlite_only
+def test_a_change_that_is_dated_ahead_does_not_carry_the_cursor_past_what_is_still_to_come(
+    market: shop.Market, store: Store, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = created(market, account)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Changes)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    host, url = f"127.0.0.1:{server.server_port}", store.url
+    allows = connections.Connections.allows
+    monkeypatch.setattr(connections.Connections, "allows", lambda self, environment, name: name == host or allows(self, environment, name))
+    try:
+        elsewhere(account, f"http://{host}")
+        shipments.collect(account.id)
+    finally:
+        server.shutdown()
+        server.server_close()
+    row = storefront.of(account.id)
+    assert row is not None and row.orders_cursor_at is not None
+    assert row.orders_cursor_at <= utcnow()
+    with unit_of_work():
+        row.orders_cursor_at = utcnow() + timedelta(days=365)  # as an earlier version may have left it
+    elsewhere(account, url)
+    store.post(f"orders/{order.magento_number}/ship", carrier="Royal Mail", trackingNumber="RM000000001GB")
+    assert shipments.collect(account.id).parcels == 1
+    row = storefront.of(account.id)
+    assert row is not None and row.orders_cursor_at is not None and row.orders_cursor_at <= utcnow()
 
 
 UNSAFE: dict[str, tuple[Any, str]] = {

@@ -15,7 +15,7 @@ from connector.core.crypto import vault
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain.tiktok_order import BadOrder
-from connector.models.order import BuyerToken, Order, OrderLine, OutgoingAction, Reservation, SkuMapping
+from connector.models.order import MANUAL, SCHEDULE, BuyerToken, Order, OrderLine, OutgoingAction, Reservation, SkuMapping
 from connector.models.run import JobItem, JobRun
 from connector.models.trace import Event
 from connector.services.orders import intake, reservations, state
@@ -32,7 +32,7 @@ def place(market: Any, *, sku: str = "TEE-RED-M", quantity: int = 1, release: bo
     return order["id"]
 
 
-def take(account: Any, *payloads: dict[str, Any], origin: str = intake.SCHEDULE, **rest: Any) -> intake.Outcome:
+def take(account: Any, *payloads: dict[str, Any], origin: str = SCHEDULE, **rest: Any) -> intake.Outcome:
     return intake.store_page(intake.rules_for(account.id, origin), list(payloads), **rest)
 
 
@@ -193,7 +193,7 @@ def test_a_scheduled_order_is_submitted_for_creation_in_the_transaction_that_sto
 def test_a_manual_import_waits_for_create_sales_order(account, market, sku):
     """A182; also when a later scheduled import brings news of it."""
     payload = market.order(place(market, sku=sku))
-    take(account, payload, origin=intake.MANUAL)
+    take(account, payload, origin=MANUAL)
     assert stored(payload["id"]).state == "review"
     take(account, later(payload, status="AWAITING_COLLECTION"))
     assert stored(payload["id"]).state == "review"
@@ -203,7 +203,7 @@ def test_a_manual_import_waits_for_create_sales_order(account, market, sku):
 def test_a_manual_import_follows_the_policy_when_the_policy_says_so(account, market, sku):
     change_policy(account, apply_to_manual_import=True)
     number = place(market, sku=sku)
-    take(account, market.order(number), origin=intake.MANUAL)
+    take(account, market.order(number), origin=MANUAL)
     assert stored(number).state == "ready"
 
 
@@ -401,7 +401,7 @@ def test_an_account_without_a_policy_still_takes_orders_in(account, market, sku)
     take(account, market.order(number))
     assert stored(number).state == "ready", "the gates say what is missing"
     with pytest.raises(DomainError):
-        intake.rules_for(99999, intake.SCHEDULE)
+        intake.rules_for(99999, SCHEDULE)
 
 
 def _pretend_created(order: Order) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
+import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -14,16 +17,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlalchemy import func, select, update
 
-from connector.clients.errors import Rejected
+from connector.clients.errors import Rejected, Unavailable
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
+from connector.jobs.context import MAX_ATTEMPTS
 from connector.models.aftersales import RecallTask
 from connector.models.oms import EVENT, FOLDER, IMPORT, OmsConnection, OmsUpdate
 from connector.models.order import Order, Shipment
 from connector.models.run import JobItem
 from connector.services import connections
-from connector.services.oms import batches, folder, pull, updates
+from connector.services.oms import apply, batches, folder, pull, updates
 from tests.factories import shop
 from tests.factories.parcels import packages, place, take_in
 
@@ -69,8 +73,14 @@ def test_the_same_updates_by_all_four_ways_three_times_and_shuffled_have_one_eff
         {"id": "e4", "type": "cancelled", "order_id": gone.number, "reason": "Out of stock in the warehouse"},
     ]
     account_id = account.id
-    first = updates.receive(account_id, EVENT, entries)
-    assert (first.accepted, first.repeated, first.bad) == (4, 0, [])
+
+    def tell(_: int) -> updates.Received:
+        with app.app_context():
+            return updates.receive(account_id, EVENT, entries)
+
+    with ThreadPoolExecutor(3) as senders:  # the OMS's own retries overtake each other
+        told = list(senders.map(tell, range(3)))
+    assert (sum(one.accepted for one in told), sum(one.repeated for one in told), [one.bad for one in told]) == (4, 8, [[]] * 3)
     run = work(account)
     assert (run.state, run.done, run.failed) == ("succeeded", 4, 0), run.message
     one, two, three = (packages(market, number) for number in numbers)
@@ -171,6 +181,28 @@ def test_an_update_for_an_unknown_order_waits_for_it_a_day_and_a_failed_one_can_
     assert updates.retry([said(account, "early").id], actor="operator@example.test") is None
 
 
+@pytest.mark.sqlite_only
+def test_an_update_that_another_worker_carries_out_is_looked_at_again_soon_and_outlasts_a_dead_one(account, market):
+    order = place(market, account)
+    updates.receive(account.id, EVENT, [{"id": "ship", **shipped(order, "EV0001")}, {"id": "then", "type": "delivered", "order_id": order.number}])
+    first, then = said(account, "ship").id, said(account, "then").id
+    apply._claim(first)  # and the worker dies
+    at, pauses = timedelta(), []
+    while at < apply.CLAIM:
+        with unit_of_work() as session:
+            session.execute(update(OmsUpdate).where(OmsUpdate.id == first).values(retry_at=utcnow() + apply.CLAIM - at))
+        with pytest.raises(Unavailable) as busy:
+            apply.apply_one(then)  # it waits for the earlier one of its order
+        pauses.append(round(busy.value.retry_after or 0))
+        at += timedelta(seconds=pauses[-1])
+    assert pauses == [3, 3, 6, 12, 24, 48, 24]
+    assert len(pauses) < MAX_ATTEMPTS
+    with unit_of_work() as session:
+        session.execute(update(OmsUpdate).where(OmsUpdate.id == first).values(retry_at=utcnow()))
+    apply.apply_one(then)
+    assert {key: state for key, (state, _) in states(account).items()} == {"ship": "done", "then": "ignored"}
+
+
 def test_what_cannot_be_carried_out_says_why_and_a_hold_only_delays_it(account, market):
     held, wrong = place(market, account, release=False), place(market, account)
     held_number = held.number
@@ -237,24 +269,27 @@ def test_every_line_of_a_file_says_what_became_of_it_and_a_bad_file_is_refused_w
             f",{order.number},cancellation_answered,,,,,",
             f"a,{order.number},shipped,EV0009,Evri,,,",
             ",,delivered,,,,,",
+            f',{order.number},cancelled,,,,,"bad',
+            'mood"',  # a cell may hold a line break; the entry is called by its first line
+            f',{order.number},shipped,EV0003,Evri,MUG-01,"1,000",',
+            f",{order.number},shipped,EV0004,Evri,,2,",
+            f",{order.number},shipped,EV0004,Evri,MUG-01,1,",  # a faulty line of a parcel does not take the others along
         ]
     )
     taken = batches.take(account.id, text.encode(), file_name="../../etc/passwd", source=IMPORT, actor="tests")
     work(account)
     lines = {row.line: row for row in batches.lines(taken.batch.id)}
-    assert taken.batch.rows == len(lines) == 9
-    assert [lines[line].state for line in range(2, 11)] == ["done", *["failed"] * 6, "ignored", "failed"]
-    assert [lines[line].data["field"] for line in (3, 4, 5, 6, 7, 8, 10)] == [
-        "order_id",
-        "action",
-        "tracking_number",
-        "quantity",
-        "reason",
-        "accept",
-        "order_id",
-    ]
-    assert all(lines[line].message and lines[line].remedy for line in (3, 4, 5, 6, 7, 8, 10))
-    assert batches.counts(taken.batch.id) == {"done": 1, "failed": 7, "ignored": 1}
+    assert taken.batch.rows == len(lines) == 13
+    assert [lines[line].state for line in range(2, 12)] == ["done", *["failed"] * 6, "ignored", "failed", "failed"]
+    fields = {line: row.data["field"] for line, row in lines.items() if row.code == updates.UNREADABLE}
+    assert fields == {
+        3: "order_id", 4: "action", 5: "tracking_number", 6: "quantity", 7: "reason", 8: "accept", 10: "order_id", 11: "reason", 13: "quantity", 14: "sku",
+    }  # fmt: skip
+    assert all(lines[line].message and lines[line].remedy for line in fields)
+    assert (lines[15].data["items"], updates.own_id(lines[15]), updates.own_id(lines[9]), updates.own_id(lines[2])) == (
+        [{"sku": "MUG-01", "quantity": 1}], "", "a", "a",
+    )  # fmt: skip
+    assert batches.counts(taken.batch.id) == {"done": 1, "failed": 11, "ignored": 1}
     assert updates.retry([lines[3].id], actor="tests") is None  # there is nothing in it to carry out
     for data, words in (
         (b"", "empty"),
@@ -263,14 +298,20 @@ def test_every_line_of_a_file_says_what_became_of_it_and_a_bad_file_is_refused_w
         (b"[1", "no JSON"),
         (b'{"a":1}', "no list"),
         (b"[]", "no update"),
+        (b'order_id,action,reason\n1,cancelled,"sold out\n2,delivered,\n', "begins in line 2 is never closed"),
     ):
         with pytest.raises(DomainError, match=words):
             batches.take(account.id, data, source=IMPORT, actor="tests")
-    assert db.session.scalar(select(func.count()).select_from(OmsUpdate)) == 9
+    assert db.session.scalar(select(func.count()).select_from(OmsUpdate)) == 13
+    # ids of an OMS that look like our own names for lines
+    ours = [f"line:{taken.batch.id + 1}:{line}" for line in (2, 3)]
+    updates.receive(account.id, EVENT, [{"id": each, "type": "delivered", "order_id": order.number} for each in ours])
+    other = batches.take(account.id, f"id,order,action\n{ours[0]},1,delivered\n,,delivered\n".encode(), source=IMPORT, actor="tests")
+    assert batches.counts(other.batch.id) == {"ignored": 1, "failed": 1}
 
 
 @pytest.mark.sqlite_only
-def test_the_drop_folder_takes_whole_files_and_nothing_from_elsewhere(account, market, tmp_path):
+def test_the_drop_folder_takes_whole_files_and_nothing_from_elsewhere(account, market, tmp_path, monkeypatch):
     order = place(market, account)
     connect(account, drop_folder=True)
     home = folder.place(account.id)
@@ -298,6 +339,29 @@ def test_the_drop_folder_takes_whole_files_and_nothing_from_elsewhere(account, m
     assert json.loads((home / "done" / "good-2.csv.result.json").read_text())["same_file_as_before"] is True
     assert "no column" in json.loads((home / "failed" / "broken.csv.result.json").read_text())["rejected"][0]["message"]
     assert said(account, next(iter(states(account)))).source == FOLDER
+    # cannot be moved, has a name that is no UTF-8 or leaves no room for its result, is dated ahead: none of them holds up the others
+    latin, long = os.fsdecode(b"caf\xe9.csv"), "n" * 250 + ".csv"
+    for letter, name in enumerate(("stuck.csv", latin, long, "ahead.csv", "last.csv")):
+        (inbox / name).write_text(f"{good}{order.number},shipped,EV100{letter},Evri\n")
+    os.utime(inbox / "ahead.csv", (4e9, 4e9))
+    move = shutil.move
+
+    def refuse(source: Any, target: Any) -> Any:
+        if source.name == "stuck.csv":
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        return move(source, target)
+
+    monkeypatch.setattr(shutil, "move", refuse)
+    for _ in range(2):
+        with pytest.raises(DomainError, match=r"stuck\.csv \(Operation not permitted\)") as refused:
+            folder.look(account.id, stable_seconds=0)
+        assert str(home) in refused.value.remedy
+    there = os.listdir(home / "done")
+    assert {latin, f"{latin}.result.json", "ahead.csv", "last.csv"} <= set(there)
+    assert json.loads((home / "done" / f"{latin}.result.json").read_text())["file"] == "caf?.csv"
+    assert sum(name.startswith("nnn") for name in there) == 2
+    assert not [name for name in there if name.startswith("stuck")], "no result is left for what was not moved"
+    assert "stuck.csv" in os.listdir(inbox)
 
 
 class _Statuses(BaseHTTPRequestHandler):
@@ -348,6 +412,10 @@ def test_statuses_are_pulled_page_by_page_and_the_cursor_follows_what_is_stored(
         found = pull.pull(account_id)
         assert (found.accepted, found.repeated, len(found.bad)) == (0, 4, 1)
         assert len(states(account)) == 5
+        with unit_of_work() as session:
+            session.execute(update(OmsConnection).values(pull_url=""))
+        asked = shop.perform("oms.pull", account_id)
+        assert (asked.state, "no pull address" in asked.message) == ("failed", True), "a person who asks is told"
     finally:
         server.shutdown()
         server.server_close()

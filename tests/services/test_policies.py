@@ -15,14 +15,16 @@ from sqlalchemy import func, select, update
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
-from connector.domain.policies import CarrierRow, ImagePolicy, InventoryPolicy, OrderPolicy, PricingPolicy, SourceRow, StatusRow
+from connector.domain.order_policy import CarrierRow, OrderPolicy, StatusRow
+from connector.domain.policies import ImagePolicy, InventoryPolicy, PricingPolicy, SourceRow
 from connector.models.account import MagentoConnection, ShopReference, StoreReference
 from connector.models.listing import Listing
 from connector.models.policy import Policy, PolicyVersion
 from connector.models.product import PolicyImage
-from connector.services import accounts, policies, policy_images
+from connector.services import accounts, policies, policy_images, policy_users
 from connector.services.accounts import Choice
-from connector.services.policies import PolicyErrors, User
+from connector.services.policies import PolicyErrors
+from connector.services.policy_users import User
 from tests.factories.catalogue import a_listing, a_magento, a_product, a_template
 
 pytestmark = pytest.mark.postgres
@@ -192,7 +194,7 @@ def test_a_policy_of_templates_is_deleted_only_with_a_successor_and_their_listin
         return found
 
     row = policies.get(template.pricing_policy_id)
-    assert policies.used_by(row.id) == [User("template", template.id, "Shirts")]
+    assert policy_users.used_by(row.id) == [User("template", template.id, "Shirts")]
     policies.save(row.id, title=row.title, body=PricingPolicy(), actor="ann")
     assert due(content=False) == []  # nothing has changed in it
     policies.save(row.id, title=row.title, body=PricingPolicy(use_special_price=False), actor="ann")

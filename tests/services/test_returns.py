@@ -12,10 +12,10 @@ from connector.clients import errors as api
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.models.aftersales import GOODS_ASK, GOODS_EXPECTED, GOODS_NONE, GOODS_RECEIVED, Return
-from connector.models.order import Order
+from connector.models.order import Order, OutgoingAction
 from connector.models.run import JobItem, JobRun
 from connector.models.trace import Event
-from connector.services import connections, returns
+from connector.services import connections, events, returns
 from tests.factories import shop
 from tests.factories.returning import again, ask, delivered, imported
 from tests.services.test_webhooks import Sender
@@ -180,6 +180,65 @@ def test_lost_answers_are_looked_up_and_answers_of_others_are_recognised(account
     with pytest.raises(DomainError, match=r"does not wait for your answer|settled"):
         returns.answer_one(other.id, "accept", actor=WHO)
     assert again(other).phase == "refunding" and again(other).decision == ""
+
+
+@pytest.mark.sqlite_only
+def test_a_run_answers_a_return_once_however_often_it_is_begun_again_and_what_it_gave_up_is_told(account, market):
+    order = delivered(market, account, ("TEE-BLA-S", 2))
+    lines = [line["id"] for line in market.order(order.number)["line_items"]]
+    row = ask(market, account, order, "RETURN_AND_REFUND", line_ids=lines[:1])
+    with unit_of_work() as session:
+        run = JobRun(kind="returns.answer", title="Answer", queue="default", account_id=account.id, state="running", started_by=WHO)
+        session.add(run)
+    token = events.run_now.set(run.id)
+    market.post("faults", kind="slow", operation="returns.approve", ms=500, times=1)
+    down = threading.Timer(0.25, lambda: market.post("faults", kind="server_error", operation="returns.search"))
+    down.start()
+    said = returns.answer_one(row.id, "accept", actor=WHO)
+    down.join()
+    market.delete("faults")
+    assert "read again with the next import" in said, "TikTok took it; that it cannot be read just now is no failure"
+    assert (again(row).decision, again(row).answer_state, again(row).failure_code) == ("APPROVE_RETURN", "", None)
+    market.post(f"returns/{row.return_id}/ship")
+    assert "Accept return" in returns.answer_one(row.id, "accept", actor=WHO), "begun again after its worker died: the goods are another question"
+    assert (again(row).remote_status, again(row).package_accepted) == ("BUYER_SHIPPED_ITEM", False)
+
+    lost = ask(market, account, order, "RETURN_AND_REFUND", line_ids=lines[1:])
+    market.post("faults", kind="server_error", operation="returns.approve")
+    with pytest.raises(api.Uncertain):
+        returns.answer_one(lost.id, "accept", actor=WHO)
+    market.delete("faults")
+    events.run_now.reset(token)
+    returns.settle(account.id)
+    assert again(lost).answer_state == "sending", "its run is still there"
+    with unit_of_work() as session:
+        session.get_one(JobRun, run.id).state = "failed"
+    returns.settle(account.id)
+    assert (again(lost).answer_state, again(lost).failure_remedy) == ("failed", "Answer the return again.")
+    connections.tiktok(account.id).approve_return(lost.return_id, decision="APPROVE_RETURN", idempotency_key="it arrived after all")
+    assert shop.perform("returns.import", account.id).state == "succeeded"
+    assert (again(lost).decision, again(lost).failure_code) == ("APPROVE_RETURN", None)
+
+
+@pytest.mark.sqlite_only
+def test_each_return_of_a_mass_rejection_may_have_a_reason_of_its_own(account, market):
+    order = delivered(market, account, ("TEE-BLA-S", 2), still_going=True)
+    lines = [line["id"] for line in market.order(order.number)["line_items"]]
+    rows = [ask(market, account, order, line_ids=[line]) for line in lines]
+    offered = [name for name, _ in returns.decisions(rows[0].id)[-1].reasons]
+    assert len(offered) > 1
+    with pytest.raises(DomainError, match="needs a reason"):
+        returns.submit([row.id for row in rows], "reject", reasons={rows[0].id: offered[0]}, started_by=WHO)
+    market.post("faults", kind="refusal", operation="returns.reject", code=25013999, message="Not this time", times=1)
+    with pytest.raises(api.Rejected):
+        returns.answer_one(rows[0].id, "reject", reason=offered[0], actor=WHO)
+    refused = again(rows[0])
+    assert (refused.answer_state, refused.decision, "Not this time" in refused.failure_message) == ("failed", "", True), "what TikTok refuses is told"
+    (submitted,) = returns.submit([row.id for row in rows], "reject", reason=offered[0], reasons={rows[1].id: offered[1]}, started_by=WHO)
+    assert shop.carry_out(submitted.run_id).done == 2
+    told = db.session.scalars(select(OutgoingAction.request).where(OutgoingAction.action == "return_answer").order_by(OutgoingAction.id)).all()
+    assert {one["return"]: one["reason"] for one in told} == {rows[0].id: offered[0], rows[1].id: offered[1]}
+    assert again(rows[0]).failure_code is None, "and forgotten when it takes the next one"
 
 
 def test_many_are_answered_in_one_run_with_a_result_for_each(account, market):

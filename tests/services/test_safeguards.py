@@ -9,6 +9,7 @@ import requests
 from sqlalchemy import func, select, update
 
 from connector.clients.errors import ForbiddenHost, ForbiddenRequest
+from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain import safeguards
@@ -82,7 +83,9 @@ def test_a250_the_checklist_names_every_store_that_is_not_safe_and_keeps_who_ask
     going_live = accounts.create(Choice(title="Live", country="US"), actor="tests")
     assert not going_live.active
     name = "Sandbox stores are for tests"
-    assert name not in open_points(going_live.id)
+    first = open_points(going_live.id)
+    assert name not in first
+    assert first["Magento permissions"] == "They are not known before a test.", "what nobody has tested is not green"
     safe = {"environment": "staging", "storefrontProtection": True, "paymentCapture": False, "confirmationEmails": False}
     with unit_of_work() as session:
         session.execute(update(Account).where(Account.id == connected_account.id).values(storefront="external"))
@@ -103,12 +106,16 @@ def test_a250_the_checklist_names_every_store_that_is_not_safe_and_keeps_who_ask
     points = open_points(going_live.id)
     assert name not in points
     assert points["External storefront"] == "No external storefront is connected."
+    with unit_of_work() as session:  # it told its environment, and refused what came next
+        facts = {"environment": "production", "ok": False, "problems": []}
+        session.add(ExternalStore(account_id=going_live.id, base_url="https://store.example.com", facts=facts, checked_at=utcnow()))
+    assert "has not passed Test connection" in open_points(going_live.id)["External storefront"]
     with pytest.raises(DomainError) as refused:
         accounts.set_active(going_live.id, True, actor="desk@example.test")
     assert refused.value.code == "account.go_live"
     kept = db.session.get(Account, going_live.id, populate_existing=True)
     assert (kept.active, kept.go_live["ok"], kept.go_live["by"]) == (False, False, "desk@example.test")
-    assert db.session.scalar(select(func.count()).select_from(Event).where(Event.kind == "account.go_live_checked")) == 8
+    assert db.session.scalar(select(func.count()).select_from(Event).where(Event.kind == "account.go_live_checked")) == 9
 
 
 @pytest.mark.sqlite_only

@@ -20,7 +20,7 @@ from connector.models.policy import Policy
 from connector.models.product import Product
 from connector.services import policies
 from connector.services.orders import reservations
-from connector.services.products import evaluate, ledger
+from connector.services.products import evaluate, ledger, state
 from tests.factories.catalogue import a_listing, a_magento, a_product, a_template, stock
 from tests.factories.market import an_account, an_order, created_in_magento
 
@@ -106,7 +106,7 @@ def test_the_ledger_page_has_the_terms_the_statement_the_orders_the_other_seller
     evaluate.evaluate([mine.id, theirs.id], reason="imported")
     order = an_order(us, {"TEE-1": 3}, status="UNPAID")
     evaluate.evaluate([mine.id, theirs.id])
-    sku = ledger.of_listing(mine.id)[0]
+    sku = state.skus_of(mine)[0]
     page = ledger.of_sku(sku.id)
     assert [(line.key, line.change, line.balance) for line in page.terms] == [("item", 12, 12), ("open", -3, 9), ("buffer", -2, 7)]
     assert page.sku.wanted_quantity == 7 and page.in_balance and page.magento_sku == "TEE-1"

@@ -14,41 +14,25 @@ from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain.policies import IMAGE, INVENTORY, ORDER, PRICING, SYNCHRONIZATION, SynchronizationPolicy
 from connector.domain.query import Condition, Query
-from connector.models.account import SANDBOX, Account, MagentoConnection, ShopReference
+from connector.models.account import Account, MagentoConnection
 from connector.models.listing import LIVE, Listing, ListingCategory, ListingTemplate
 from connector.models.product import Product
 from connector.models.run import JobRun
 from connector.models.trace import Event
 from connector.practice.serve import PracticeServer
-from connector.services import policies
-from connector.services.templates import categories, editing, plan, querying
-from connector.services.templates.assign import assign, overlaps, shared_with
-from connector.services.templates.editing import Draft, Products, TemplateErrors
+from connector.services import policies, policy_users
+from connector.services.templates import categories, editing, filling, plan, querying
+from connector.services.templates.assign import assign
+from connector.services.templates.editing import Products
+from connector.services.templates.filling import Draft, TemplateErrors
+from connector.services.templates.overlapping import overlaps, shared_with
 from connector.services.templates.plan import TemplateOptions
-from tests.factories.catalogue import a_configurable, a_magento, a_product
-
-TREE = (("600", "0", "Clothes", False), ("601", "600", "Shirts", False), ("602", "601", "T-shirts", True), ("603", "600", "Caps", True))
+from tests.factories.catalogue import a_configurable, a_product, an_account_with_categories
 
 
 @pytest.fixture
 def account(app: Flask) -> Account:
-    """An account with a store, a small category tree and the seeded policies; nobody is called."""
-    policies.seed()
-    magento_id = a_magento().id
-    with unit_of_work() as session:
-        account = Account(title="Practice_GB", environment=SANDBOX, country="GB", store_view="all", magento_id=magento_id)
-        session.add(account)
-        session.flush()
-        for key, parent, name, leaf in TREE:
-            node = {
-                "id": key,
-                "parent_id": parent,
-                "local_name": name,
-                "is_leaf": leaf,
-                "permission_statuses": ["INVITE_ONLY" if name == "Caps" else "AVAILABLE"],
-            }
-            session.add(ShopReference(account_id=account.id, kind="category", parent_id=parent, remote_id=key, name=name, data=node))
-    return account
+    return an_account_with_categories()
 
 
 def sku_starts(text: str, match: str = "all") -> Query:
@@ -109,7 +93,7 @@ def test_a_template_is_created_saved_switched_given_policies_and_deleted_with_a_
     other = policies.create(PRICING, title="Dear", body=policies.parse(PRICING, {"change": "increase_percent", "change_amount": "10"}), actor="tests")
     assert editing.set_policies([template.id], {"pricing_policy_id": other.id, "image_policy_id": None}, actor="tests") == 1
     assert messages("template.policies") == ["Shirts now has pricing policy Dear."]
-    assert [each.name for each in editing.using_policy(other.id)] == ["Shirts"]
+    assert [user.title for user in policy_users.used_by(other.id)] == ["Shirts"]
     assert editing.products_of([template.id]) == {template.id: Products(total=1, active=1, inactive=0, on_tiktok=1)}
 
     assert editing.delete([template.id], actor="tests") == 1
@@ -148,7 +132,7 @@ def test_everything_that_is_wrong_with_a_template_is_said_at_its_field(account: 
     assert faults(options=TemplateOptions(title_attribute="headline"))["title_attribute"] == "Magento has no attribute headline. Choose one that exists."
 
     with pytest.raises(TemplateErrors) as refused:
-        editing.query_of(
+        filling.query_of(
             "all",
             [
                 {"attribute": "price", "operator": "contains", "value": "1"},
@@ -158,10 +142,10 @@ def test_everything_that_is_wrong_with_a_template_is_said_at_its_field(account: 
         )
     assert refused.value.by_field == {"conditions-0": "Price cannot be asked for with: contains.", "conditions-2": "Enter a value for Name."}
     with pytest.raises(TemplateErrors) as refused:
-        editing.options_from({"usual_weight": "heavy", "usual_length": "10", "brand_id": ""})
+        filling.options_from({"usual_weight": "heavy", "usual_length": "10", "brand_id": ""})
     assert refused.value.by_field == {"usual_weight": "Usual weight must be a number."}
     with pytest.raises(TemplateErrors, match="need length, width and height"):
-        editing.options_from({"usual_length": "10"})
+        filling.options_from({"usual_length": "10"})
 
 
 # --- assigning

@@ -34,7 +34,7 @@ from connector.practice.serve import PracticeServer
 from connector.services import policies
 from connector.services.attributes import fetch, mapping
 from connector.services.products import actions
-from connector.services.templates import editing
+from connector.services.templates import editing, filling
 from connector.supervisor.valkey import EmbeddedValkey
 from tests.factories.accounts import connect
 from tests.factories.shop import Market, perform
@@ -170,9 +170,9 @@ def _policies() -> dict[str, int]:
 
 
 def _template(world: World, category: str, chosen: dict[str, int], rows: list[tuple[str, str, str]], *, join: str = "all") -> None:
-    query = editing.query_of(join, [{"attribute": attribute, "operator": operator, "value": value} for attribute, operator, value in rows])
-    options = editing.options_from({"usual_length": "30", "usual_width": "20", "usual_height": "10"})
-    draft = editing.Draft(account_id=world.account_id, name=category, category_id=world.leaf(category), query=query, options=options, **chosen)
+    query = filling.query_of(join, [{"attribute": attribute, "operator": operator, "value": value} for attribute, operator, value in rows])
+    options = filling.options_from({"usual_length": "30", "usual_width": "20", "usual_height": "10"})
+    draft = filling.Draft(account_id=world.account_id, name=category, category_id=world.leaf(category), query=query, options=options, **chosen)
     editing.learn_category(editing.create(draft, actor="tests").id, actor="tests")
 
 

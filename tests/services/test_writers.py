@@ -33,16 +33,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def market(practice_tiktok: PracticeServer) -> Market:
-    return Market(practice_tiktok.url)
-
-
-@pytest.fixture
-def store(practice_magento: PracticeServer) -> Store:
-    return Store(practice_magento.url)
-
-
-@pytest.fixture
 def account(connected_account: Account) -> Account:
     return complete(connected_account)
 

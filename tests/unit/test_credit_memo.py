@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from connector.domain import credit_memo
 
 CENT = Decimal("0.01")
-money = st.decimals(min_value="0.01", max_value="900", places=2)
+money = st.integers(1, 90_000).map(lambda cents: Decimal(cents) / 100)
 
 
 def cents(value: Decimal) -> Decimal:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from connector.domain.gates import CHECKS, Facts, Product, Wanted, decide
+from connector.domain.gates import CHECKS, decide
 from connector.domain.money import Charges, Unit, check_parity
-from connector.domain.policies import CarrierRow, OrderPolicy
+from connector.domain.order_facts import Facts, Product, Wanted
+from connector.domain.order_policy import CarrierRow, OrderPolicy
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MUG = Product("MUG-01", "60", "Mug", salable=D(10))

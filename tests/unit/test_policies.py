@@ -7,20 +7,9 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
-from connector.domain.policies import (
-    KIND_TITLES,
-    POLICY_MODELS,
-    SEEDS,
-    CarrierRow,
-    ImagePolicy,
-    InventoryPolicy,
-    OrderPolicy,
-    PricingPolicy,
-    StatusRow,
-    difference,
-    field_label,
-    looks_like_email,
-)
+from connector.domain.email import looks_like_email
+from connector.domain.order_policy import CarrierRow, OrderPolicy, StatusRow
+from connector.domain.policies import KIND_TITLES, POLICY_MODELS, SEEDS, ImagePolicy, InventoryPolicy, PricingPolicy, difference, field_label
 
 
 def fields(problems: list) -> list[str]:

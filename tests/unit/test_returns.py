@@ -14,6 +14,7 @@ from connector.domain.returns import (
     BadReturn,
     actions,
     arbitration,
+    can_be_offered,
     goods_back,
     meaning,
     read_return,
@@ -77,7 +78,9 @@ def test_the_deadline_is_tiktoks_own_and_the_earliest_of_several() -> None:
 def test_the_table_of_the_country_serves_only_where_the_deadline_is_missing(country: str, hours: int) -> None:
     snapshot = read_return(payload(seller_next_action_response=[]), country=country)
     assert snapshot.deadline_estimated
-    assert snapshot.deadline == datetime.fromtimestamp(1_767_225_600 + hours * 3600, UTC)
+    assert snapshot.deadline == datetime.fromtimestamp(1_767_222_000 + hours * 3600, UTC), "from the request on, whatever was added to it since"
+    shipped = read_return(payload(seller_next_action_response=[], return_status="BUYER_SHIPPED_ITEM"), country=country)
+    assert shipped.deadline == datetime.fromtimestamp(1_767_225_600 + 48 * 3600, UTC)
     named = read_return(payload(seller_next_action_response=[{"action": "SELLER_RESPOND_RETURN"}]), country=country)
     assert (named.next_action, named.deadline) == ("SELLER_RESPOND_RETURN", snapshot.deadline)
 
@@ -173,6 +176,17 @@ def test_an_offer_that_tiktok_itself_rules_out_is_not_added() -> None:
 def test_a_decision_nobody_documented_is_shown_and_flagged() -> None:
     (action,) = actions([decision("TELEPORT_GOODS")])
     assert (action.decision, action.label, action.known) == ("TELEPORT_GOODS", "TELEPORT_GOODS", False)
+
+
+@pytest.mark.parametrize(
+    ("amount", "whole", "currency", "possible"),
+    [
+        ("3.50", "12.05", "GBP", True), ("12.05", "12.05", "GBP", False), ("0", "12.05", "GBP", False), ("0.005", "12.05", "GBP", False),
+        ("NaN", "12.05", "GBP", False), ("500", "1200", "JPY", True), ("500.5", "1200", "JPY", False), ("90000", "120000", "VND", True),
+    ],
+)  # fmt: skip
+def test_a_part_is_offered_in_steps_that_the_currency_has(amount: str, whole: str, currency: str, possible: bool) -> None:
+    assert can_be_offered(Decimal(amount), Decimal(whole), currency) is possible
 
 
 def test_every_decision_of_the_contract_has_a_button() -> None:

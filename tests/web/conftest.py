@@ -1,16 +1,21 @@
-"""The worked desk (``tests/web/desk.py``), made once, and copies of it for the tests that ask for ``desk``."""
+"""The worked desk (``tests/web/desk.py``), made once, and copies of it for the tests that ask for ``desk``; the grid of calls (``calls_grid.py``)."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
+from flask import Blueprint, Flask
 
 from connector.core import redis as redis_connections
+from connector.grids.query import forget_counts
 from connector.practice.serve import PracticeServer
 from connector.supervisor.valkey import EmbeddedValkey
+from connector.web.grids import grid_routes
+from tests.web.calls_grid import CALLS, done, fill
 from tests.web.desk import Desk, work
 
 
@@ -39,3 +44,20 @@ def desk(worked_desk: Desk, tmp_path: Path, valkey_server: EmbeddedValkey) -> De
     shutil.copytree(worked_desk.folder, folder)
     environment = {**worked_desk.environment, "LOG_LEVEL": "WARNING"}
     return Desk(folder, environment, worked_desk.secrets, worked_desk.buyers, worked_desk.log)
+
+
+@pytest.fixture
+def grid_app(app: Flask) -> Iterator[Flask]:
+    bp = Blueprint("testcalls", __name__, url_prefix="/calls")
+    grid_routes(bp, CALLS, "layouts/grid.html")
+    app.register_blueprint(bp)
+    forget_counts()
+    done.clear()
+    yield app
+    forget_counts()
+
+
+@pytest.fixture
+def calls(grid_app: Flask) -> Flask:
+    fill()
+    return grid_app

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 
 from connector.config import Config
 from connector.core.clock import utcnow
@@ -120,8 +120,8 @@ def test_a_token_never_reaches_beyond_its_account_or_its_users_role(app: Flask, 
         fault(answer, 404)
     with unit_of_work() as session:
         session.execute(update(User).where(User.id == 1).values(role=VIEWER))
-    assert fault(oms.batch(b"x"), 403)["code"] == "api.role"
-    assert oms.get("feeds").status_code == 200  # viewers read
+    for answer in (oms.batch(b"x"), oms.get("feeds"), oms.get("feeds/1/file"), oms.get(f"accounts/1/orders/{number}", "orders")):
+        assert fault(answer, 403)["code"] == "api.role", "a feed and an order hold what a viewer may not reveal on screen"
     with unit_of_work() as session:
         session.execute(update(User).where(User.id == 1).values(role=ADMINISTRATOR, active=False))
     fault(oms.get("feeds"), 401)
@@ -191,6 +191,10 @@ def test_a_feed_is_listed_and_collected_in_one_piece_or_in_parts(oms: Oms) -> No
     (other,) = oms.get("feeds?format=csv").get_json()["feeds"]
     assert oms.get(other["url"].removeprefix("/api/v1/")).mimetype == "text/csv"
     with unit_of_work() as session:
+        session.execute(update(OrderFeed).where(OrderFeed.id == row["id"]).values(state="building"))
+    assert oms.get("feeds").get_json() == {"feeds": [], "more": False}, "a later feed waits: whoever has seen it would not ask for this one any more"
+    assert [one["id"] for one in oms.get("feeds?format=csv").get_json()["feeds"]] == [other["id"]]
+    with unit_of_work() as session:
         session.execute(update(OrderFeed).values(state="building"))
     assert fault(oms.get(path), 409)["code"] == "oms.feed_not_ready"
 
@@ -206,6 +210,13 @@ def test_an_order_is_looked_up_by_tiktoks_number_or_the_stores_as_it_stands_in_a
     (feed_row,) = oms.get("feeds?format=jsonl").get_json()["feeds"]
     in_feed = {entry["number"]: entry for entry in map(orjson.loads, oms.get(feed_row["url"].removeprefix("/api/v1/")).data.splitlines())}
     assert {key: value for key, value in found.items() if key != "updates"} == in_feed[row.number]
+    assert oms.batch(f"id,order,action\nd1,{row.number},delivered\nb1,{row.number},flown\n".encode()).status_code == 202
+    said = oms.get(f"accounts/1/orders/{row.number}", "orders").get_json()["updates"]
+    assert [(one["id"], one["state"]) for one in said] == [("b1", "failed"), ("d1", "received")], "under your own ids, and a repetition is no update"
+    with unit_of_work() as session:
+        session.execute(text("UPDATE order_payload SET body = 'not-encrypted' WHERE order_id = :id"), {"id": row.id})
+    unread = oms.get(f"accounts/1/orders/{row.number}", "orders").get_json()
+    assert (unread["number"], unread["total"], unread["address"]["name"]) == (row.number, found["total"], "")
 
 
 # --- updates --------------------------------------------------------------------------------------------------------------------------------
@@ -225,6 +236,8 @@ def test_events_need_a_fresh_signature_over_the_very_bytes(app: Flask, oms: Oms)
         oms.client.post("/api/v1/accounts/1/events", data=raw, headers={"Authorization": f"Bearer {oms.tokens['updates']}"}),
     ):
         assert fault(answer, 401)["code"] == "api.signature"
+    assert "400 seconds behind ours" in fault(oms.events(event, age=400), 401)["detail"], "whoever holds the secret is told that it is the clock"
+    assert "clock" not in fault(oms.events(event, secret="wrong", age=400), 401)["remedy"]
     assert db.session.scalar(select(OmsUpdate.id)) is None
     assert oms.events(event, age=290).get_json() == {"accepted": 1, "repeated": 0, "rejected": []}
     with unit_of_work() as session:
@@ -234,11 +247,13 @@ def test_events_need_a_fresh_signature_over_the_very_bytes(app: Flask, oms: Oms)
 
 def test_each_event_is_taken_or_rejected_by_itself_and_known_ones_are_counted(oms: Oms) -> None:
     good = {"id": "e1", "type": "shipped", "order_id": some_order(), "tracking_number": "EV 0001", "carrier": "Evri"}
-    answer = oms.events(good, {"id": "e2", "type": "shipped", "order_id": 576460000000000001}, "nonsense", {"id": "e3", "type": "flown"}, good)
+    when = {**good, "id": "e4", "occurred_at": "yesterday"}
+    answer = oms.events(good, {"id": "e2", "type": "shipped", "order_id": 576460000000000001}, "nonsense", {"id": "e3", "type": "flown"}, when, good)
     assert answer.status_code == 202
     body = answer.get_json()
     assert (body["accepted"], body["repeated"]) == (1, 1)
-    assert [(one["id"], one["field"]) for one in body["rejected"]] == [("e2", "order_id"), ("", ""), ("e3", "type")]
+    assert [(one["id"], one["field"]) for one in body["rejected"]] == [("e2", "order_id"), ("", ""), ("e3", "type"), ("e4", "occurred_at")]
+    assert "2026-03-01T12:00:00Z" in body["rejected"][3]["message"]
     assert "lose digits" in body["rejected"][0]["message"]
     assert all(one["remedy"] for one in body["rejected"])
     assert oms.events(good, good).get_json() == {"accepted": 0, "repeated": 2, "rejected": []}
@@ -250,17 +265,19 @@ def test_each_event_is_taken_or_rejected_by_itself_and_known_ones_are_counted(om
 
 def test_a_batch_comes_as_csv_as_json_or_as_a_form_and_is_read_line_by_line(oms: Oms) -> None:
     number = some_order()
-    text = f"order_id,action,tracking_number,carrier\n{number},shipped,EV0001,Evri\n{number},flown,,\n".encode()
-    made = oms.batch(text, content_type="text/csv")
+    content = f"id,order_id,action,tracking_number,carrier\ns1,{number},shipped,EV0001,Evri\n,{number},flown,,\n".encode()
+    made = oms.batch(content, content_type="text/csv")
     assert made.status_code == 202
     body = made.get_json()
     assert (body["rows"], body["repeated"], body["counts"]) == (2, False, {"received": 1, "failed": 1})
-    assert [(line["line"], line["state"], line["code"]) for line in body["lines"]] == [(2, "received", None), (3, "failed", "oms.unreadable")]
-    again = oms.batch({"file": (io.BytesIO(text), "../export.csv")}, content_type="multipart/form-data")
+    assert [(line["line"], line["id"], line["state"], line["code"]) for line in body["lines"]] == [
+        (2, "s1", "received", None), (3, "", "failed", "oms.unreadable"),
+    ]  # fmt: skip
+    again = oms.batch({"file": (io.BytesIO(content), "../export.csv")}, content_type="multipart/form-data")
     assert (again.status_code, again.get_json()["id"], again.get_json()["repeated"]) == (200, body["id"], True)
     assert oms.batch(orjson.dumps([{"type": "delivered", "order_id": number}]), content_type="application/json").status_code == 202
     assert fault(oms.batch({}, content_type="multipart/form-data"), 422)["field"] == "file"
-    fault(oms.batch(text, account=99), 404)
+    fault(oms.batch(content, account=99), 404)
     page = oms.get(f"batches/{body['id']}?limit=1", "updates").get_json()
     assert (len(page["lines"]), page["more"]) == (1, True)
     assert oms.get(f"batches/{body['id']}?after=2", "updates").get_json()["lines"][0]["line"] == 3
@@ -271,7 +288,10 @@ def test_a_batch_comes_as_csv_as_json_or_as_a_form_and_is_read_line_by_line(oms:
 # --- tokens on screen, and the description --------------------------------------------------------------------------------------------------
 
 
-def test_a_token_is_made_with_scopes_shown_once_and_revoked_by_its_user_or_an_administrator(app: Flask, admin_client: FlaskClient, client: FlaskClient) -> None:
+def test_a_token_is_made_with_scopes_shown_once_and_revoked_by_its_user_or_an_administrator(
+    app: Flask, admin_client: FlaskClient, viewer_client: FlaskClient, client: FlaskClient
+) -> None:
+    assert "Collect order feeds" not in viewer_client.get("/me").text, "what a viewer may not do is not offered"
     csrf = csrf_of(admin_client)
     refused = admin_client.post("/me/tokens", data={"csrf_token": csrf, "name": "warehouse", "days": "30"})
     assert refused.status_code == 422

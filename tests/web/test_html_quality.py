@@ -6,12 +6,10 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pprint import pformat
 from typing import Any
 
 import pytest
-from bs4 import BeautifulSoup, Tag
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
@@ -21,11 +19,13 @@ from connector.core.db import db
 from connector.models.order import Order
 from connector.models.policy import Policy
 from tests.web.desk import Desk
+from tests.web.markup import Element, Markup
 from tests.web.walking import HTMX, csrf_of, doors
 
-VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
-#: SVG shapes may close themselves.
-SHAPES = {"path", "use", "rect", "circle", "line", "polyline", "polygon"}
+CONTROLS = {"input", "select", "textarea", "button", "summary", "progress"}
+HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
+#: Attributes that name other elements by their id.
+REFERENCES = {"for", "aria-describedby", "aria-labelledby", "aria-controls", "list"}
 
 
 @pytest.fixture
@@ -33,105 +33,79 @@ def config(desk: Desk) -> Config:
     return desk.config()
 
 
-class Nesting(HTMLParser):
-    """Complains about every element that is closed wrongly, or not at all."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.complaints: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        names = [name for name, _ in attrs]
-        if len(names) != len(set(names)):
-            self.complaints.append(f"<{tag}> names an attribute twice, line {self.getpos()[0]}")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in VOID | SHAPES:
-            self.complaints.append(f"<{tag}/> closes itself, line {self.getpos()[0]}")
-
-    def handle_endtag(self, tag: str) -> None:
-        if not self.open or self.open[-1] != tag:
-            self.complaints.append(f"</{tag}> inside <{self.open[-1] if self.open else 'nothing'}>, line {self.getpos()[0]}")
-        if tag in self.open:
-            while self.open.pop() != tag:
-                pass
-
-
-def nesting(text: str) -> list[str]:
-    parser = Nesting()
-    parser.feed(text)
-    parser.close()
-    return parser.complaints + [f"<{tag}> is never closed" for tag in parser.open]
-
-
-def name_of(page: BeautifulSoup, control: Tag) -> str:
+def name_of(page: Markup, control: Element) -> str:
     """The accessible name of a control, as far as HTML gives it."""
     if control.get("aria-label"):
-        return str(control["aria-label"])
+        return str(control.get("aria-label"))
     if control.get("aria-labelledby"):
-        return " ".join(found.get_text(" ", strip=True) for each in str(control["aria-labelledby"]).split() if (found := page.find(id=each)))
-    label = page.find("label", attrs={"for": control.get("id")}) if control.get("id") else None
-    label = label or control.find_parent("label")
+        return " ".join(page.ids[each].text for each in str(control.get("aria-labelledby")).split() if each in page.ids)
+    label = next((each for each in page.tags["label"] if each.get("for") == control.get("id")), None) if control.get("id") else None
+    label = label or control.label
     if label is not None:
-        return label.get_text(" ", strip=True)
-    inside = control.get_text(" ", strip=True) or " ".join(
-        str(each.get("aria-label") or each.get("alt") or "") for each in control.select("[aria-label], [alt]")
-    )
-    return (inside or str(control.get("title") or "")).strip()
+        return label.text
+    words = control.text or " ".join(each.get("aria-label") or each.get("alt") or "" for each in control.inside())
+    return (words or control.get("title") or "").strip()
 
 
 def complaints(text: str, *, whole: bool) -> list[str]:
     """What is wrong with a page, or with a fragment when not ``whole``."""
-    page = BeautifulSoup(text, "html.parser")
-    found = nesting(text)
+    page = Markup(text)
+    tags, ids = page.tags, page.ids
+    found = list(page.complaints)
     if whole:
-        if len(page.select("h1")) != 1:
-            found.append(f"{len(page.select('h1'))} h1")
-        elif not page.h1.get_text(strip=True):
+        if len(tags["h1"]) != 1:
+            found.append(f"{len(tags['h1'])} h1")
+        elif not tags["h1"][0].text:
             found.append("an empty h1")
-        if page.title is None or not page.title.get_text(strip=True).removesuffix("· TikTok Shop connector").strip():
+        if not tags["title"] or not tags["title"][0].text.removesuffix("· TikTok Shop connector").strip():
             found.append("no title")
-        if page.html is None or not page.html.get("lang"):
+        if not tags["html"] or not tags["html"][0].get("lang"):
             found.append("no language")
-        if page.select_one("main") is None:
+        if not tags["main"]:
             found.append("no main")
-        levels = [int(heading.name[1]) for heading in page.select("h1, h2, h3, h4, h5, h6")]
+        levels = [int(each.tag[1]) for each in page.elements if each.tag in HEADINGS]
         found += [f"h{a} is followed by h{b}" for a, b in itertools.pairwise(levels) if b > a + 1]
-    found += [f"id {each} occurs {count} times" for each, count in Counter(tag["id"] for tag in page.select("[id]")).items() if count > 1]
-    found += [f"form without {name}: {str(form)[:120]}" for form in page.select("form") for name in ("action", "method") if not form.get(name)]
-    for form in page.select("form"):
-        inside = form.select("button, input[type=submit]")
-        if not inside and not (form.get("id") and page.select(f"button[form='{form['id']}']")):
-            found.append(f"form {form.get('action')} has no button: it cannot be sent without JavaScript")
-        if form.get("method") == "post" and not form.select("input[name=csrf_token]"):
-            found.append(f"form {form.get('action')} posts without a CSRF token")
-        if form.find_parent("form"):
-            found.append(f"form {form.get('action')} inside a form")
-    for control in page.select("input:not([type=hidden]), select, textarea, button, summary, progress, a[href]"):
-        if not name_of(page, control):
-            found.append(f"no label: {str(control)[:160]}")
-    for link in page.select("a"):
-        if not link.get("href") or link["href"] == "#" or str(link["href"]).startswith("javascript:"):
-            found.append(f"a link to nowhere: {str(link)[:120]}")
-        elif str(link["href"]).startswith("#") and page.find(id=str(link["href"])[1:]) is None:
-            found.append(f"a link to {link['href']}, which is not there")
-    for attribute in ("for", "aria-describedby", "aria-labelledby", "aria-controls", "list"):
-        for tag in page.select(f"[{attribute}]"):
-            found += [f"{attribute} names {each}, which is not there" for each in str(tag[attribute]).split() if page.find(id=each) is None]
-    found += [
-        f"inline style or handler: {str(tag)[:120]}" for tag in page.find_all(True) if any(name == "style" or re.match(r"on[a-z]", name) for name in tag.attrs)
-    ]
-    found += ["inline script or style" for tag in page.select("script:not([src]), style")]
-    for table in page.select("table"):
-        if table.caption is None or not table.caption.get_text(strip=True):
-            found.append("a table without caption")
-        found += [f"th without scope: {str(th)[:100]}" for th in table.select("th:not([scope])")]
-    found += [f"img without alt: {str(image)[:100]}" for image in page.select("img:not([alt])")]
+    counts = Counter(each.attributes["id"] for each in page.elements if "id" in each.attributes)
+    found += [f"id {each} occurs {count} times" for each, count in counts.items() if count > 1]
+    found += _forms(page)
+    for control in page.elements:
+        if ((control.tag in CONTROLS and control.get("type") != "hidden") or (control.tag == "a" and "href" in control.attributes)) and not name_of(
+            page, control
+        ):
+            found.append(f"no label: {control.start[:160]}")
+    for link in tags["a"]:
+        href = link.get("href")
+        if not href or href == "#" or href.startswith("javascript:"):
+            found.append(f"a link to nowhere: {link.start[:120]}")
+        elif href.startswith("#") and href[1:] not in ids:
+            found.append(f"a link to {href}, which is not there")
+    for each in page.elements:
+        for attribute in REFERENCES & each.attributes.keys():
+            found += [f"{attribute} names {name}, which is not there" for name in each.attributes[attribute].split() if name not in ids]
+        if any(name == "style" or re.match(r"on[a-z]", name) for name in each.attributes):
+            found.append(f"inline style or handler: {each.start[:120]}")
+    found += ["inline script or style" for each in (*tags["script"], *tags["style"]) if each.tag == "style" or "src" not in each.attributes]
+    captioned = {id(caption.table) for caption in tags["caption"] if caption.text}
+    found += ["a table without caption" for table in tags["table"] if id(table) not in captioned]
+    found += [f"th without scope: {th.start[:100]}" for th in tags["th"] if "scope" not in th.attributes]
+    found += [f"img without alt: {image.start[:100]}" for image in tags["img"] if "alt" not in image.attributes]
     found += [f"a template was not resolved: {mark}" for mark in ("{{", "{%", "Undefined", ">None</td", ">None</dd", ">None</p", ">None</code") if mark in text]
     return found
+
+
+def _forms(page: Markup) -> Iterator[str]:
+    """Forms that cannot be sent as they stand."""
+    senders = [each for each in page.elements if each.tag == "button" or (each.tag == "input" and each.get("type") == "submit")]
+    sending = {id(each.form) for each in senders} | {id(page.ids[name]) for each in senders if (name := each.get("form")) in page.ids}
+    guarded = {id(each.form) for each in page.tags["input"] if each.get("name") == "csrf_token"}
+    for form in page.tags["form"]:
+        yield from (f"form without {name}: {form.start[:120]}" for name in ("action", "method") if not form.get(name))
+        if id(form) not in sending:
+            yield f"form {form.get('action')} has no button: it cannot be sent without JavaScript"
+        if form.get("method") == "post" and id(form) not in guarded:
+            yield f"form {form.get('action')} posts without a CSRF token"
+        if form.form is not None:
+            yield f"form {form.get('action')} inside a form"
 
 
 def addresses(app: Flask) -> Iterator[str]:

@@ -26,6 +26,7 @@ from connector.core.db import db, unit_of_work
 from connector.models.account import SANDBOX, Account
 from connector.models.oms import OmsBatch, OmsConnection, OmsUpdate, OrderFeed
 from connector.models.trace import Event
+from connector.models.user import ApiToken
 from connector.practice.serve import PracticeServer
 from tests.services.test_oms_feed import place
 from tests.web.walking import csrf_of
@@ -123,6 +124,10 @@ def test_the_practice_oms_is_connected_by_one_click_and_collects_what_it_is_told
         page = f"/oms/connections/{shop}"
         csrf = csrf_of(admin_client)
         assert "The practice OMS is connected" in admin_client.post(f"{page}/practice", data={"csrf_token": csrf}, follow_redirects=True).text
+        admin_client.post(f"{page}/practice", data={"csrf_token": csrf})
+        mine = select(ApiToken).where(ApiToken.revoked_at.is_(None))
+        assert [one.name for one in db.session.scalars(mine)] == ["Practice OMS"], "another click leaves no second key behind"
+        db.session.commit()
         requests.post(f"{practice_oms.url}/practice/settings", json={"collect": True}, timeout=10).raise_for_status()
         place(shop, 1200)
         admin_client.post("/oms/make", data={"csrf_token": csrf, "account": str(shop)})
@@ -177,6 +182,12 @@ def test_a_file_of_updates_is_uploaded_read_line_by_line_and_its_results_come_ba
         session.execute(update(OmsUpdate).where(OmsUpdate.line == 2).values(state="failed", code="order.unknown", retry_at=utcnow() + timedelta(hours=1)))
     listed = operator_client.get("/oms/updates").text
     assert re.search(r"Retry 1\s+failed", listed)
+    elsewhere = operator_client.get(f"/oms/updates?account={shop + 1}").text
+    assert not re.search(r"Retry \d+\s+failed", elsewhere)
+    form = re.search(rf'name="account" value="{shop}"', operator_client.get(f"/oms/updates?account={shop}").text)
+    assert form, "the button retries what it counts: the failed ones of the account that is shown"
+    told = operator_client.post("/oms/updates/retry", data={"csrf_token": csrf, "account": str(shop + 1)}, follow_redirects=True)
+    assert "Nothing that failed can be tried again" in told.text
     told = operator_client.post("/oms/updates/retry", data={"csrf_token": csrf, "batch": str(batch.id)}, follow_redirects=True)
     assert "1 update will be carried out again" in told.text
     assert db.session.scalar(select(OmsUpdate.state).where(OmsUpdate.line == 2)) == "received"

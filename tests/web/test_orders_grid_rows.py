@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import requests
 from bs4 import BeautifulSoup
+from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import event, select
 
-from connector.core.db import db
+from connector.core import crypto
+from connector.core.db import db, unit_of_work
 from connector.grids.query import forget_counts
 from connector.models.account import Account
-from connector.models.order import CREATED, REVIEW, Order, OrderPayload
+from connector.models.order import CREATED, REVIEW, BuyerToken, Order, OrderLine, OrderPayload, Shipment
 from connector.models.run import Schedule
 from connector.services import runs
+from connector.web.grids import mounted
+from tests.web.calls_grid import START, soup
 
 KINDS = {"platform_shipping": 0, "fulfilled_by_tiktok": 0, "cancel_request": 0, "sample": 0, "bundle": 0, "emoji": 0, "thirty_lines": 0}
 
@@ -137,3 +144,81 @@ def test_a241_an_awaiting_order_can_be_rejected_from_the_grid_after_a_confirm_pa
     assert answer.status_code == 303, answer.text[:2000]
     work_off()
     assert db.session.get(Order, order.id, populate_existing=True).remote_status == "CANCELLED"
+
+
+# --- searching, sorting and narrowing the grid ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def orders(app: Flask) -> Flask:
+    """Three orders: one with a line, one with a parcel, one with a buyer and an error."""
+    forget_counts()
+    with unit_of_work() as session:
+        session.add(Account(id=1, title="Shop North", country="GB", environment="sandbox"))
+        session.flush()
+        for number in (1, 2, 3):
+            session.add(
+                Order(
+                    id=number, account_id=1, number=f"57646000000000000{number}", magento_number=f"00000000{number}", remote_status="AWAITING_SHIPMENT", digest="",
+                    remote_updated_at=START, placed_at=START + timedelta(hours=number), currency="GBP", total=Decimal("9.99"),
+                    failure_code="money.mismatch" if number == 3 else None, failure_message="The total <differs>." if number == 3 else None,
+                )
+            )  # fmt: skip
+        session.flush()
+        session.add(
+            OrderLine(
+                order_id=1,
+                line_id="1",
+                name="Cotton T-shirt 100%",
+                seller_sku="TEE-RED-M",
+                tracking_number="TRK1",
+                sale_price=Decimal(1),
+                original_price=Decimal(1),
+            )
+        )
+        session.add(OrderLine(order_id=2, line_id="2", name="Mug", seller_sku="MUG/02 slash", sale_price=Decimal(1), original_price=Decimal(1)))
+        session.add(Shipment(account_id=1, order_id=2, tracking_number="PARCEL9"))
+        session.add_all(BuyerToken(order_id=3, token=crypto.vault().blind_index(word)) for word in ("buyer", "0042", "example"))
+    yield app
+    forget_counts()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("576460000000000002", ["2"]), ("000000001", ["1"]), ("TRK1", ["1"]), ("PARCEL9", ["2"]), ("TEE-RED-M", ["1"]), ("tee-red", ["1"]), ("cotton t", ["1"]), ("100%", ["1"]),
+        ("MUG/02 slash", ["2"]), ("Buyer Example", ["3"]), ("buyer nobody", []), ("north", ["3", "2", "1"]), ("999999999999999999", []), ("nothing like it", []), ("%", []),
+    ],
+)  # fmt: skip
+def test_orders_are_found_by_number_tracking_sku_product_buyer_and_account(
+    database_kind: str, orders: Flask, admin_client: FlaskClient, words: str, found: list[str]
+) -> None:
+    page = soup(admin_client, f"/orders/?{urlencode({'q': words})}")
+    assert [box["value"] for box in page.select("input[name=ids]")] == found
+
+
+@pytest.mark.sqlite_only
+def test_no_tab_sort_filter_or_search_of_the_orders_walks_the_table_without_an_index(orders: Flask, admin_client: FlaskClient) -> None:
+    """A plain ``SCAN order`` (no index named) is a walk through every wide row; the searches may not even walk an index."""
+    grid = mounted()["orders"].grid
+    asked: list[tuple[str, Any]] = []
+    event.listen(db.engine, "before_cursor_execute", lambda c, cursor, sql, values, *rest: asked.append((sql, values)))
+    queries = [f"sort={sign}{column.key}" for column in grid.columns if column.sort is not False for sign in ("", "-")]
+    queries += [f"tab={tab.key}" for tab in grid.tabs]
+    queries += [f"{each.key}={value}" for each in grid.filters if each.kind == "choices" and each.key != "errors" for value, _ in each.options()]
+    queries += ["errors=yes", "cause=money", "package=1", "imported_from=2026-01-01", "ship_by_to=2026-01-01", "total_min=5", "placed_to=2026-01-01"]
+    searches = ["q=576460000000000002", "q=PARCEL9", "q=buyer", "q=cotton", "q=nothing"]
+    for query in queries + searches:
+        asked.clear()
+        assert admin_client.get(f"/orders/?{query}").status_code == 200
+        statement, values = next((sql, values) for sql, values in asked if '"order".number AS number' in sql)
+        with db.engine.connect() as connection:
+            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+        walks = [step for step in plan if step.startswith("SCAN order") and not step.startswith("SCAN order_")]
+        assert not walks if query in searches else all("USING" in step for step in walks), (query, plan)
+
+
+def test_an_error_and_its_remedy_stand_in_the_row_escaped(orders: Flask, admin_client: FlaskClient) -> None:
+    body = soup(admin_client, "/orders/").select_one("#orders-3 .error-pop-body")
+    assert [part.get_text() for part in body.select("p")] == ["The total <differs>.", "money.mismatch"]

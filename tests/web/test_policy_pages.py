@@ -14,7 +14,8 @@ from sqlalchemy import select
 from werkzeug.datastructures import MultiDict
 
 from connector.core.db import db
-from connector.domain.policies import POLICY_MODELS, OrderPolicy
+from connector.domain.order_policy import OrderPolicy
+from connector.domain.policies import POLICY_MODELS
 from connector.models.account import Account
 from connector.models.policy import Policy
 from connector.models.product import Product

@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from werkzeug.test import TestResponse
 
 from connector.core.db import db, unit_of_work
+from connector.domain.picture import thumbnail
 from connector.models.account import Account
-from connector.models.aftersales import GOODS_RECEIVED, MEMO_DONE, MEMO_FAILED, CreditMemo, Return
+from connector.models.aftersales import GOODS_RECEIVED, MEMO_DONE, MEMO_FAILED, MEMO_WAITING, CreditMemo, Return
 from connector.models.run import JobRun
 from connector.models.trace import Event
 from connector.practice.magento.pictures import picture
@@ -89,6 +91,14 @@ def test_a_refund_is_imported_looked_at_accepted_and_credited(
     assert "RETURN_OR_REFUND_REQUEST_PENDING" in line.text
     assert line.select_one("time[data-countdown]") is not None
     page = desk.see(f"/returns/{row.id}")
+    live = page.select_one("#return")
+    assert live["hx-trigger"].startswith("orders:changed"), "an open page follows what happens to the return"
+    asked_before = market.get("calls")["operations"]
+    with_answers = desk.see(live["hx-get"])
+    assert [link["href"] for link in with_answers.select("#return a[href*='decision=']")] == [
+        link["href"] for link in page.select("#return a[href*='decision=']")
+    ]
+    assert market.get("calls")["operations"] == asked_before, "and costs TikTok nothing while nothing changes"
     assert page.select_one("blockquote").text == "The seam is <i>open</i>."
     pictures = [image["src"] for image in page.select(".talk img")]
     assert len(pictures) == 2
@@ -128,7 +138,25 @@ def _a_failed_credit_memo_is_tried_again(desk: Desk, row: Return, memo: CreditMe
     desk.work_off()
     db.session.expire_all()
     assert db.session.get_one(CreditMemo, memo.id).state == MEMO_DONE
-    db.session.commit()
+    with unit_of_work() as session:
+        facts = {"account_id": memo.account_id, "order_id": memo.order_id, "direction": "from_magento", "currency": "GBP", "amount": Decimal(1)}
+        stuck = CreditMemo(key="memo:999", memo_id="999", state=MEMO_FAILED, failure_message="TikTok refused it.", failure_remedy="Try again.", **facts)
+        recall = CreditMemo(key="recall", state=MEMO_FAILED, failure_message="Magento refused it.", **facts)
+        session.add_all([stuck, recall])
+    others = desk.see(f"/orders/{memo.order_id}").select_one("#refunds")
+    assert "TikTok refused it." in others.text and "Magento refused it." in others.text, "a refund that belongs to no return is seen on the order's page"
+    (link,) = [link for link in desk.see("/").select("main a") if "with a refund not carried over" in link.text]
+    assert (link.strong.text, len(desk.see(link["href"]).select("tbody tr[data-row]"))) == ("1", 1), "Today's number leads to what it counts"
+    assert [form["action"] for form in others.select("form")] == [f"/returns/memos/{stuck.id}/retry"]
+    assert desk.send(f"/returns/memos/{stuck.id}/retry").headers["Location"].endswith(f"/orders/{memo.order_id}#refunds")
+    assert desk.send("/returns/memos/999999/retry").status_code == 404
+    db.session.expire_all()
+    assert db.session.get_one(CreditMemo, stuck.id).state == MEMO_WAITING
+    desk.send(f"/returns/memos/{recall.id}/retry")
+    db.session.expire_all()
+    assert db.session.get_one(CreditMemo, recall.id).state == MEMO_FAILED, "the recall desk writes its own"
+    with unit_of_work() as session:
+        session.execute(delete(CreditMemo).where(CreditMemo.id.in_([stuck.id, recall.id])))
 
 
 def _raw_data_hides_the_buyer_until_asked(desk: Desk, row: Return) -> None:
@@ -219,7 +247,6 @@ def test_a_picture_of_the_own_network_is_never_fetched(address: str) -> None:
 
 
 def test_a_picture_is_drawn_anew_and_what_is_none_is_refused() -> None:
-    found = return_pictures.drawn(picture("default.png").content)
-    assert re.match(rb"RIFF....WEBP", found, re.DOTALL)
-    with pytest.raises((OSError, ValueError)):
-        return_pictures.drawn(b"<svg onload=alert(1)>")
+    found = thumbnail(picture("default.png").content, return_pictures.SIDE)
+    assert re.match(rb"RIFF....WEBP", found or b"", re.DOTALL)
+    assert thumbnail(b"<svg onload=alert(1)>", return_pictures.SIDE) is None

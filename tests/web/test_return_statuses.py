@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import timedelta
 from decimal import Decimal
 
 from bs4 import BeautifulSoup
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from connector.core.clock import utcnow
-from connector.core.db import unit_of_work
+from connector.core.db import db, unit_of_work
 from connector.domain import returns
 from connector.grids.query import forget_counts
 from connector.grids.returns import TABS
@@ -30,6 +32,7 @@ from connector.models.aftersales import (
     Return,
 )
 from connector.models.order import Order
+from connector.models.run import JobRun
 from tests.factories.aftersales import a_return, an_account, an_order, eligible
 
 STATUSES = [*returns.STATUSES, *returns.ALIASES, "RETURN_TELEPORTED", ""]
@@ -37,6 +40,18 @@ TYPES = [*returns.TYPE_LABELS, "TELEPORT", ""]
 ARBITRATIONS = [*returns.ARBITRATION, "COIN_TOSS"]
 DECISIONS = [*returns.ACTIONS, "APPROVE_TELEPORT", "REJECT_TELEPORT"]
 MEMOS = [MEMO_WAITING, MEMO_SENDING, MEMO_DONE, MEMO_FAILED, MEMO_IGNORED, "evaporated"]
+#: Families of the buyer's and the seller's reasons with every end that the contract shows (TTS §5.6.10), and one that it does not.
+REASONS = [
+    f"ecom_order_delivered_{family}_reason_{what}{end}"
+    for family in ("refund", "refund_and_return")
+    for what in ("missing_product", "product_damaged", "wrong_product", "product_does_not_match_description", "no_longer_needed")
+    for end in ("", "_seller", "_uk")
+] + ["a_reason_of_2031", ""]
+#: Reasons for a rejection, of return and of market (TTS §5.6.10); the last one has no text.
+REFUSALS = [
+    "seller_reject_apply_you_have_reached_an_agreement_with_the_buyer", "seller_reject_apply_package_has_not_exceeded_estimated_delivery_time",
+    "ecom_refund_reject_reason_cancel_unacceptable_uk", "reverse_reject_request_reason_5", "a_refusal_of_2031",
+]  # fmt: skip
 GOODS = [GOODS_EXPECTED, GOODS_ASK, GOODS_RECEIVED, GOODS_LOST, "elsewhere"]
 
 
@@ -46,6 +61,9 @@ def _everything() -> tuple[Order, list[Return]]:
     wanted = [{"return_status": status, "return_type": "REFUND"} for status in STATUSES]
     wanted += [{"return_type": kind} for kind in TYPES]
     wanted += [{"return_status": "REFUND_OR_RETURN_REQUEST_REJECT", "arbitration_status": each} for each in ARBITRATIONS]
+    assert len(wanted) >= len(REASONS)
+    for number, fields in enumerate(wanted):
+        fields |= {"return_reason": REASONS[number % len(REASONS)], "return_reason_text": f"Reason {number}" if number % 2 else ""}
     rows = [a_return(order, f"40350000{number:06d}", **fields) for number, fields in enumerate(wanted)]
     for number, decision in enumerate(DECISIONS):
         rows.append(
@@ -68,6 +86,9 @@ def _everything() -> tuple[Order, list[Return]]:
                 )
             )  # fmt: skip
         rows.append(row)
+    for number in range(2):
+        offers = [{"name": name, "text": "" if name == REFUSALS[-1] else name.replace("_", " ").capitalize()} for name in REFUSALS]
+        rows.append(a_return(order, f"40356000{number:06d}", decisions=[{**eligible("REJECT_REFUND")[0], "available_reject_reasons": offers}]))
     quick = {"can_buyer_keep_item": True, "is_quick_refund": True, "partial_refund": {"amount": "5.00", "currency": "GBP"}, "pre_return_id": rows[0].return_id}
     failed = {"failure_code": "return.offer", "failure_message": "TikTok refused the answer.", "failure_remedy": "Read it again."}
     rows.append(a_return(order, "40354000000000", seller_next_action_response=[{"action": "SELLER_RESPOND_TELEPORT"}], columns=failed, **quick))
@@ -103,6 +124,8 @@ def test_every_value_of_the_contract_and_unknown_ones_are_shown_on_every_screen(
             assert status in shown
             assert ("not known to this version" in shown) == (not said.known or _other_unknown(row, shown)), (row.remote_status, shown)
         assert status in sheet[row.return_id]["Status"]
+        assert (row.reason_text or row.reason) in lines[row.return_id].text and (row.reason_text or row.reason) in sheet[row.return_id]["Reason"]
+        assert row.reason in page.text
         assert (row.return_type or "No type") in str(page) or returns.type_label(row.return_type) in page.text
         if row.arbitration_status:
             assert returns.arbitration(row.arbitration_status).label in lines[row.return_id].text
@@ -110,6 +133,9 @@ def test_every_value_of_the_contract_and_unknown_ones_are_shown_on_every_screen(
     _many_are_asked_about_at_once(admin_client, rows)
     _tabs_hold_every_return_once(admin_client, rows)
     _values_are_found_by_filters_and_search(admin_client, rows)
+    damaged = _listed(admin_client, "tab=all&reason=refund_and_return_reason_product_damaged")
+    assert set(damaged) >= {row.return_id for row in rows if "return_reason_product_damaged" in row.reason}
+    _every_return_may_have_a_reason_of_its_own(admin_client, [row for row in rows if row.return_id.startswith("40356")])
     block = _soup(admin_client, f"/orders/{order.id}")
     assert {row.return_id for row in rows} <= {link.text for link in block.select("a[href^='/returns/']")}
     _words_of_both_sides_are_text(admin_client, rows[-1])
@@ -144,18 +170,44 @@ def _tabs_hold_every_return_once(client: FlaskClient, rows: list[Return]) -> Non
     seen: list[str] = []
     for tab in TABS:
         if tab.key != "all":
-            page = _soup(client, f"/returns/?tab={tab.key}&per_page=200")
-            seen += [link.text for link in page.select("tbody tr[data-row] a[data-open]")]
+            seen += _listed(client, f"tab={tab.key}")
     assert sorted(seen) == sorted(row.return_id for row in rows)
 
 
 def _values_are_found_by_filters_and_search(client: FlaskClient, rows: list[Return]) -> None:
     for name, count in (("type", 2), ("status", 2), ("arbitration", 1)):
-        page = _soup(client, f"/returns/?tab=all&{name}=other&per_page=200")
-        assert len(page.select("tbody tr[data-row]")) == count, name
-    for query, count in (("memo=failed", 1), ("goods=ask", 1), ("failed=yes", 1), ("q=TEE-BLA-M", len(rows)), ("q=40354000000000", 1), ("q=nothing", 0)):
-        page = _soup(client, f"/returns/?tab=all&{query}&per_page=200")
-        assert len(page.select("tbody tr[data-row]")) == count, query
+        assert len(_listed(client, f"tab=all&{name}=other")) == count, name
+    for query, count in (
+        ("memo=failed", 1),
+        ("goods=ask", 1),
+        ("failed=yes", 1),
+        ("q=TEE-BLA-M", len(rows)),
+        ("q=bla-m", len(rows)),
+        ("q=plain", len(rows)),
+        ("q=40354000000000", 1),
+        ("q=nothing", 0),
+    ):
+        assert len(_listed(client, f"tab=all&{query}")) == count, query
+
+
+def _every_return_may_have_a_reason_of_its_own(client: FlaskClient, rows: list[Return]) -> None:
+    page = _soup(client, f"/returns/answer?kind=reject&chosen=142&ids={','.join(str(row.id) for row in rows)}")
+    assert [box["value"] for box in page.select("input[type=radio]")] == REFUSALS
+    for row in rows:
+        choices = page.select(f"select[name=reason-of-{row.id}] option")
+        assert [choice["value"] for choice in choices] == ["", *REFUSALS]
+        assert choices[-1].text == REFUSALS[-1]
+    assert "142 returns were chosen" in " ".join(page.main.text.split()) and "the 140 others stay as they are" in " ".join(page.main.text.split())
+    csrf = page.select_one("input[name=csrf_token]")["value"]
+    given = {"csrf_token": csrf, "kind": "reject", "ids": ",".join(str(row.id) for row in rows)}
+    refused = client.post("/returns/answer", data={**given, f"reason-of-{rows[0].id}": REFUSALS[1]})
+    assert refused.status_code == 422 and "Choose a reason." in refused.text
+    kept = BeautifulSoup(refused.text, "html.parser").select_one(f"select[name=reason-of-{rows[0].id}] option[selected]")
+    assert kept["value"] == REFUSALS[1], "nothing that was chosen is lost"
+    assert client.post("/returns/answer", data={**given, "reason-1": REFUSALS[0], f"reason-of-{rows[0].id}": REFUSALS[1]}).status_code == 303
+    args = db.session.scalars(select(JobRun.args).where(JobRun.kind == "returns.answer")).one()
+    assert (args["reason"], args["reasons"]) == (REFUSALS[0], {str(rows[0].id): REFUSALS[1]})
+    db.session.commit()
 
 
 def _words_of_both_sides_are_text(client: FlaskClient, row: Return) -> None:
@@ -165,6 +217,13 @@ def _words_of_both_sides_are_text(client: FlaskClient, row: Return) -> None:
     assert [image["src"] for image in page.select(".talk img")] == [f"/returns/{row.id}/pictures/0/0"]
     assert [link["href"] for link in page.select(".talk a[rel]")] == ["https://videos.example/1"]
     assert "40350000000000" in page.text  # the request it came from
+
+
+def _listed(client: FlaskClient, query: str) -> list[str]:
+    """The return ids of a grid's page, without reading all of it as a document."""
+    answer = client.get(f"/returns/?{query}&per_page=200")
+    assert answer.status_code == 200, (query, answer.text[:1500])
+    return re.findall(r"<a [^>]*data-open[^>]*>(\d+)</a>", answer.text)
 
 
 def _soup(client: FlaskClient, address: str) -> BeautifulSoup:

@@ -12,37 +12,21 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from connector.core.db import db, unit_of_work
-from connector.models.account import SANDBOX, Account, ShopReference
+from connector.models.account import SANDBOX, Account
 from connector.models.listing import LIVE, Listing, ListingTemplate
 from connector.models.product import Product
 from connector.models.run import JobRun
 from connector.services import policies
 from connector.services.templates.assign import assign
-from tests.factories.catalogue import a_magento, a_product
+from tests.factories.catalogue import a_product, an_account_with_categories
 from tests.web.walking import HTMX
-
-TREE = (("600", "0", "Clothes", False), ("601", "600", "Shirts", False), ("602", "601", "T-shirts", True), ("603", "600", "Caps", True))
 
 
 @pytest.fixture
 def account(app: Flask) -> Account:
-    policies.seed()
-    magento_id = a_magento().id
-    with unit_of_work() as session:
-        account = Account(title="Practice_GB", environment=SANDBOX, country="GB", store_view="all", magento_id=magento_id)
-        session.add(account)
-        session.flush()
-        for key, parent, name, leaf in TREE:
-            node = {
-                "id": key,
-                "parent_id": parent,
-                "local_name": name,
-                "is_leaf": leaf,
-                "permission_statuses": ["INVITE_ONLY" if name == "Caps" else "AVAILABLE"],
-            }
-            session.add(ShopReference(account_id=account.id, kind="category", parent_id=parent, remote_id=key, name=name, data=node))
+    account = an_account_with_categories()
     for sku, name in (("TEE-1", "Plain T-shirt"), ("TEE-2", "Striped T-shirt"), ("MUG-1", "Mug")):
-        a_product(magento_id, sku, name=name, values={"color": "6"})
+        a_product(account.magento_id, sku, name=name, values={"color": "6"})
     return account
 
 

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from connector.core.db import db
 from connector.models.account import Account, MagentoConnection, OutgoingMail
-from connector.models.aftersales import RecallTask, Return
+from connector.models.aftersales import CreditMemo, RecallTask, Return
 from connector.models.listing import CategoryAttribute, Listing, ListingTemplate, MappingRow, TikTokProduct
 from connector.models.oms import OmsBatch, OrderFeed
 from connector.models.order import Cancellation, Order, ReconciliationDay, Shipment
@@ -78,6 +78,7 @@ def _known() -> dict[str, Any]:
         "account_id": first(Account.id),
         "cancellation_id": first(Cancellation.id),
         "recall_id": first(RecallTask.id),
+        "memo_pk": first(CreditMemo.id),
         "attribute_id": first(CategoryAttribute.id),
         "mapping_id": first(MappingRow.id),
         "image_id": first(PolicyImage.id),

@@ -16,39 +16,39 @@ from connector.services.storefronts import LABELS, MAGENTO
 from connector.web.forms import Form, Required
 
 #: A030: the language of category names, attributes and alerts.
-LOCALES = (
-    ("", "That of the shop"),
-    ("en-GB", "English (UK)"),
-    ("en-US", "English (US)"),
-    ("de-DE", "Deutsch"),
-    ("es-ES", "Español"),
-    ("fr-FR", "Français"),
-    ("it-IT", "Italiano"),
-    ("id-ID", "Bahasa Indonesia"),
-    ("ja-JP", "日本語"),
-    ("pt-BR", "Português (Brasil)"),
-    ("th-TH", "ไทย"),
-    ("vi-VN", "Tiếng Việt"),
-)
+LOCALES = {
+    "": "That of the shop",
+    "en-GB": "English (UK)",
+    "en-US": "English (US)",
+    "de-DE": "Deutsch",
+    "es-ES": "Español",
+    "fr-FR": "Français",
+    "it-IT": "Italiano",
+    "id-ID": "Bahasa Indonesia",
+    "ja-JP": "日本語",
+    "pt-BR": "Português (Brasil)",
+    "th-TH": "ไทย",
+    "vi-VN": "Tiếng Việt",
+}
 
 
-def _views() -> list[tuple[str, str]]:
+def _views() -> dict[str, str]:
     """Store views of the live and of the practice store, each once."""
     found: dict[str, str] = {}
     for environment in (PRODUCTION, SANDBOX):
         store = magento.connection(environment)
         found |= {code: label for code, label in store_views(store.id if store else None) if code not in found}
-    return list(found.items())
+    return found
 
 
 def _policy_choices(kind: str) -> Any:
-    return lambda: [(str(row.id), f"{row.title}{'' if row.valid else ' (not valid yet)'}") for row in policies.of_kind(kind)]
+    return lambda: {str(row.id): f"{row.title}{'' if row.valid else ' (not valid yet)'}" for row in policies.of_kind(kind)}
 
 
 class EditAccountForm(Form):
     title = StringField("Title", [Required(), Length(max=120)], description="Your own name for it, such as Tiktok_US.")
     storefront = SelectField(
-        "Storefront", choices=list(LABELS.items()), default=MAGENTO, description="Where orders are created. An external storefront is connected after saving."
+        "Storefront", choices=LABELS, default=MAGENTO, description="Where orders are created. An external storefront is connected after saving."
     )
     store_view = SelectField("Store View", choices=_views, description="Where orders are created, and which language is read.")
     locale = SelectField("Locale", choices=LOCALES, description="Language of category names, attributes and alerts.")
@@ -62,14 +62,14 @@ class EditAccountForm(Form):
 class NewAccountForm(EditAccountForm):
     environment = SelectField(
         "Environment",
-        choices=[(PRODUCTION, "Production"), (SANDBOX, "Sandbox (practice shop)")],
+        choices={PRODUCTION: "Production", SANDBOX: "Sandbox (practice shop)"},
         default=PRODUCTION,
         description="Sandbox works with the built-in practice shop and can reach nothing else.",
     )
     country = SelectField(
         "Country",
         [Required()],
-        choices=[("", "Choose a country"), *COUNTRIES.items()],
+        choices={"": "Choose a country", **COUNTRIES},
         description="Where the seller account is registered. It cannot be changed after saving.",
     )
     field_order = ("title", "environment", "country", "storefront", "store_view", "locale", "sync_policy_id", "order_policy_id")

@@ -19,6 +19,7 @@ from connector.models.run import Schedule
 from connector.models.trace import Event
 from connector.services import accounts, policies, runs, setup
 from connector.services.accounts import onboarding, onboarding_changes, shop_checks, storefront
+from connector.services.kinds import KINDS
 from connector.web.auth import requires
 from connector.web.forms import Form, render_form
 from connector.web.grids import grid_routes
@@ -192,6 +193,7 @@ def page_of(account: Account, form: EditAccountForm, store_form: Form | None = N
         broken=onboarding_changes.broken_now(account),
         shop_checks=shop_checks.of(account.id),
         webhook_address=onboarding.webhook_address(account),
+        kinds=KINDS,
         schedules=db.session.scalars(select(Schedule).where(Schedule.account_id == account.id).order_by(Schedule.kind)).all(),
         checks=checks,
         events=db.session.scalars(events).all(),

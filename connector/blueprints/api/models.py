@@ -88,6 +88,7 @@ class BatchLine(BaseModel):
     """What became of one line of the file."""
 
     line: int
+    id: str = Field(description="Your own id of the update; empty when the line has none.")
     order_id: str
     type: str
     state: Literal["received", "done", "ignored", "failed"] = Field(description="received: not carried out yet; ignored: it was so already, or is repeated.")
@@ -145,13 +146,17 @@ class Order(BaseModel):
 
 
 class FeedReady(BaseModel):
-    """The call that we make to the feed-ready address when a feed can be collected. Signed like events; any 2xx is fine."""
+    """The call that we make to the feed-ready address when a feed can be collected. Signed like events; any 2xx is fine.
+
+    A test call has the event ``test`` and ``account``, ``account_id`` and ``created_at`` only.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     event: Literal["feed.ready"]
     feed_id: int
-    account: str
+    account: str = Field(description="The account's title, which a person may change.")
+    account_id: int = Field(description="The account's number, as in the addresses of this API.")
     number: int
     format: Literal["jsonl", "csv"]
     rows: int

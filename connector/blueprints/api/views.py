@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import orjson
 from flask import Blueprint, Response, current_app, render_template, request, stream_with_context, url_for
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from connector.blueprints.api import models
 from connector.blueprints.api.openapi import BATCH_BODY, FILE, describe, operation
 from connector.core.db import db, end_reading
 from connector.core.errors import DomainError, NotFoundError
 from connector.domain import oms_events
-from connector.models.oms import EVENT, FEED_READY, OmsBatch, OrderFeed
+from connector.models.oms import EVENT, FEED_BUILDING, FEED_READY, OmsBatch, OmsConnection, OrderFeed
 from connector.services import api_tokens
 from connector.services.oms import batches, connection, feed, lookup, signing, updates
 from connector.web.auth import public
@@ -43,17 +45,19 @@ def _refusal(error: DomainError) -> Response:
 @token(api_tokens.FEEDS)
 @operation("List order feeds", {200: models.Feeds}, query=models.FeedsQuery, problems=(422,))
 def feeds() -> Response:
-    """Feeds that are ready, oldest first. Poll with after, or wait for the feed-ready call."""
+    """Feeds that are ready, oldest first, up to the first one that is still being written. Poll with after, or wait for the feed-ready call."""
     query = _query(models.FeedsQuery)
     limit = current().account_id
     if limit is not None and query.account not in (None, limit):
         return _json(models.Feeds(feeds=[], more=False))
     account = query.account or limit
-    wanted = select(OrderFeed).where(OrderFeed.state == FEED_READY, OrderFeed.id > query.after)
-    if account is not None:
-        wanted = wanted.where(OrderFeed.account_id == account)
-    if query.format is not None:
-        wanted = wanted.where(OrderFeed.format == query.format)
+    asked = [column == value for column, value in ((OrderFeed.account_id, account), (OrderFeed.format, query.format)) if value is not None]
+    # Whoever remembers the last id would never hear of an earlier feed that is finished later, which another account's may be.
+    writing = select(func.min(OrderFeed.id)).join(OmsConnection, OmsConnection.account_id == OrderFeed.account_id)
+    unfinished = db.session.scalar(writing.where(OrderFeed.state == FEED_BUILDING, OmsConnection.active, *asked))
+    wanted = select(OrderFeed).where(OrderFeed.state == FEED_READY, OrderFeed.id > query.after, *asked)
+    if unfinished is not None:
+        wanted = wanted.where(OrderFeed.id < unfinished)
     rows = db.session.scalars(wanted.order_by(OrderFeed.id).limit(query.limit + 1)).all()
     return _json(models.Feeds(feeds=[_feed(row) for row in rows[: query.limit]], more=len(rows) > query.limit))
 
@@ -118,18 +122,13 @@ def order(account_id: int, number: str) -> Response:
 @throttled
 def events(account_id: int) -> Response:
     """What has just happened. Signed with the connection's secret. Each event is taken or rejected by itself; sent again, it has no second effect."""
-    if (request.content_length or 0) > LARGEST_EVENTS:
+    raw = b"" if (request.content_length or 0) > LARGEST_EVENTS else request.get_data(cache=False)
+    if (request.content_length or len(raw)) > LARGEST_EVENTS:  # a chunked body has no length of its own
         return problem(413, "Too large", "The body has more than 1 MB.", remedy="Send fewer events at once.", code="api.too_large")
-    raw = request.get_data(cache=False)
     found = connection.get(account_id)
-    if not signing.verify(found.secret if found and found.active else "", request.headers, raw) or found is None or not found.active:
-        answer = problem(
-            401, "Signature refused", "The signature does not fit the body, its time is more than five minutes off, or the account has no active OMS connection.",
-            code="api.signature",
-            remedy=f"Sign the timestamp, a full stop and the raw body with the connection's secret, and send {signing.TIMESTAMP} and {signing.SIGNATURE}.",
-        )  # fmt: skip
-        answer.headers["WWW-Authenticate"] = f'{signing.SIGNATURE} version="v1"'
-        return answer
+    age = signing.age(found.secret if found and found.active else secrets.token_urlsafe(), request.headers, raw)
+    if age is None or abs(age) > signing.WINDOW:
+        return _not_proved(age)
     end_reading()
     body = _body(raw)
     entries = body.get("events") if isinstance(body, dict) else None
@@ -198,6 +197,20 @@ def _description() -> dict[str, Any]:
     return found
 
 
+def _not_proved(age: timedelta | None) -> Response:
+    """``age`` of a signature that fits, but is too old or too young; None when it does not fit."""
+    if age is None:
+        detail = "The signature does not fit the body, or the account has no active OMS connection."
+        remedy = f"Sign the timestamp, a full stop and the raw body with the connection's secret, and send {signing.TIMESTAMP} and {signing.SIGNATURE}."
+    else:
+        side = "behind" if age > timedelta() else "ahead of"
+        detail = f"The signature fits, but its time is {abs(age.total_seconds()):.0f} seconds {side} ours; {signing.WINDOW.seconds} are allowed."
+        remedy = "Set the clock of the sender, and sign again whenever you send again."
+    answer = problem(401, "Signature refused", detail, code="api.signature", remedy=remedy)
+    answer.headers["WWW-Authenticate"] = f'{signing.SIGNATURE} version="v1"'
+    return answer
+
+
 def _json(model: BaseModel, status: int = 200) -> Response:
     return Response(model.model_dump_json(), status, mimetype="application/json")
 
@@ -228,7 +241,7 @@ def _batch(found: OmsBatch, query: models.BatchQuery, repeated: bool) -> models.
     rows = batches.lines(found.id, after=query.after, limit=query.limit + 1)
     lines = [
         models.BatchLine(
-            line=row.line, order_id=row.order_number, type=row.action, state=row.state, code=row.code, message=row.message, remedy=row.remedy  # type: ignore[arg-type]
+            line=row.line, id=updates.own_id(row), order_id=row.order_number, type=row.action, state=row.state, code=row.code, message=row.message, remedy=row.remedy  # type: ignore[arg-type]
         )
         for row in rows[: query.limit]
     ]  # fmt: skip

@@ -17,10 +17,10 @@ from connector.models.listing import CategoryAttribute, ListingTemplate
 from connector.services.attributes.merge import Fetched
 from connector.web.forms import Form, Required
 
-SOURCES = (("magento", "Magento Attribute"), ("recommended", "Default Recommended Value"), ("custom", "Default Custom Value"))
+SOURCES = {"magento": "Magento Attribute", "recommended": "Default Recommended Value", "custom": "Default Custom Value"}
 #: A multiple choice drawn as check boxes.
 BOXES: dict[str, Any] = {"widget": ListWidget(prefix_label=False), "option_widget": CheckboxInput()}
-SCOPES = (("all", "All categories"), ("chosen", "Chosen categories"))
+SCOPES = {"all": "All categories", "chosen": "Chosen categories"}
 
 
 class Open(SelectMultipleField):
@@ -38,11 +38,11 @@ class OpenSelect(SelectField):
 class MappingForm(Form):
     """How one attribute gets its value (A124, A135-A138). Several may be open on one page: the ids of the fields end with the row's."""
 
-    source = RadioField("Where the value comes from", choices=list(SOURCES), default="magento", validate_choice=False)
+    source = RadioField("Where the value comes from", choices=SOURCES, default="magento", validate_choice=False)
     magento_attribute = OpenSelect("Magento attribute")
     recommended_values = Open("Recommended value")
     custom_value = StringField("Custom value")
-    scope = RadioField("Map for", choices=list(SCOPES), default="all", validate_choice=False)
+    scope = RadioField("Map for", choices=SCOPES, default="all", validate_choice=False)
     categories = Open("Categories", **BOXES)
     attach = BooleanField("Attach to the listing templates of these categories", default=True)
 
@@ -54,7 +54,7 @@ class MappingForm(Form):
         values = dict(offered.values) if offered else {}
         lost = {each: f"{each} (no longer offered)" for each in self.recommended_values.data or () if each not in values}
         self.recommended_values.choices = [*values.items(), *lost.items()]
-        self.categories.choices = [(key, f"{fetched.label(key)} ({key})") for key in row.categories]
+        self.categories.choices = {key: f"{fetched.label(key)} ({key})" for key in row.categories}
         for field in self:
             if field.name != "csrf_token":
                 field.id = field.label.field_id = f"{field.name}-{row.id}"
@@ -74,13 +74,13 @@ class MappingForm(Form):
         }
 
 
-def _templates() -> list[tuple[str, str]]:
+def _templates() -> dict[str, str]:
     query = select(ListingTemplate.id, ListingTemplate.name, ListingTemplate.category_path, Account.title).join(
         Account, Account.id == ListingTemplate.account_id
     )
     rows = db.session.execute(query.order_by(Account.title, ListingTemplate.name)).all()
     several = len({row.title for row in rows}) > 1
-    return [(str(row.id), f"{row.name}, {row.category_path.rsplit(' > ', 1)[-1]}" + (f" ({row.title})" if several else "")) for row in rows]
+    return {str(row.id): f"{row.name}, {row.category_path.rsplit(' > ', 1)[-1]}" + (f" ({row.title})" if several else "") for row in rows}
 
 
 class AssignForm(Form):

@@ -156,10 +156,10 @@ def refetch() -> Any:
     """Refetch Attributes (A127): choose categories, or none for all."""
     accounts = fetch.accounts_with_templates()
     form = RefetchForm()
-    form.account.choices = [(account.id, account.title) for account in accounts]
+    form.account.choices = {account.id: account.title for account in accounts}
     chosen = form.account.data if form.account.data in {account.id for account in accounts} else accounts[0].id if accounts else None
     wanted = fetch.wanted(chosen) if chosen else []
-    form.categories.choices = [(key, f"{name} ({key})") for key, name in wanted]
+    form.categories.choices = {key: f"{name} ({key})" for key, name in wanted}
     if request.method == "POST" and request.form.get("then") != "show" and form.validate_on_submit():
         known = {key for key, _ in wanted}
         with form.catching():
@@ -168,8 +168,8 @@ def refetch() -> Any:
             return go_to(url_for("attributes.changes", run=submitted.run_id))
     if request.method == "POST" and request.form.get("then") == "show":
         form = RefetchForm(formdata=None, data={"account": chosen})
-        form.account.choices = [(account.id, account.title) for account in accounts]
-        form.categories.choices = [(key, f"{name} ({key})") for key, name in wanted]
+        form.account.choices = {account.id: account.title for account in accounts}
+        form.categories.choices = {key: f"{name} ({key})" for key, name in wanted}
     return render_form("attributes/refetch.html", form=form, accounts=accounts, several=len(accounts) > 1)
 
 

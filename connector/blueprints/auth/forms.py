@@ -9,6 +9,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from connector.models.user import OPERATOR, ROLES
 from connector.services import api_tokens
 from connector.services.users import MIN_PASSWORD
+from connector.web.auth import can
 from connector.web.forms import Form, Required, time_zone_choices
 
 PASSWORD_HELP = f"At least {MIN_PASSWORD} characters. A few unrelated words are easy to keep in mind."
@@ -42,14 +43,12 @@ class TokenForm(Form):
     name = StringField("Name of the token", [Required(), Length(max=80)], id="token-name", description="What will use it, e.g. “warehouse script”.")
     scopes = SelectMultipleField(
         "It may",  # that one is needed is said by the service: a browser would ask for every box
-        choices=[(key, scope.label) for key, scope in api_tokens.SCOPES.items()],
+        choices=lambda: {key: scope.label for key, scope in api_tokens.SCOPES.items() if can(scope.permission)},
         widget=ListWidget(prefix_label=False),
         option_widget=CheckboxInput(),
     )
-    account_id = SelectField(
-        "Account", choices=lambda: [("", "Every account"), *((str(key), title) for key, title in api_tokens.accounts().items())], default=""
-    )
-    days = SelectField("Valid for", choices=[("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "no end")], default="90")
+    account_id = SelectField("Account", choices=lambda: {"": "Every account"} | {str(key): title for key, title in api_tokens.accounts().items()}, default="")
+    days = SelectField("Valid for", choices={"30": "30 days", "90": "90 days", "365": "a year", "": "no end"}, default="90")
 
 
 class NewUserForm(Form):
@@ -57,7 +56,7 @@ class NewUserForm(Form):
     name = StringField("Name", [Length(max=120)])
     role = SelectField(
         "Role",
-        choices=list(ROLES.items()),
+        choices=ROLES,
         default=OPERATOR,
         description="Viewers read. Operators work on orders and the queue. Administrators also change accounts, policies and users.",
     )
@@ -72,7 +71,7 @@ class NewUserForm(Form):
 
 class EditUserForm(Form):
     name = StringField("Name", [Length(max=120)])
-    role = SelectField("Role", choices=list(ROLES.items()))
+    role = SelectField("Role", choices=ROLES)
     time_zone = SelectField("Time zone", choices=time_zone_choices)
     active = BooleanField("May sign in")
 

@@ -80,10 +80,12 @@ def show(cancellation_id: int) -> AnyResponse | str:
         order=one.order,
         now=connections.shop_now(one.account),
         lines=[line for line in lines if not ids or line.line_id in ids],
+        known=requests.known(one.cancel_type, one.remote_status),
         waits=one.remote_status == requests.PENDING and one.cancel_type == requests.BUYER_CANCEL,
         role=ROLE_LABELS.get(one.role, one.role),
         stage=stage_words(one.order.remote_status, one.order.tag),
         recall=recall.of_order(one.order_id),
+        recall_words=recall.WORDS,
         timeline=db.session.scalars(select(Event).where(*about).order_by(Event.id.desc()).limit(60)).all(),
         decisions=db.session.scalars(
             select(Decision).where(Decision.subject_type == "order", Decision.subject_id == str(one.order_id), Decision.action.in_(actions))

@@ -25,7 +25,7 @@ class MagentoForm(Form):
     )
     auth_kind = SelectField(
         "Access",
-        choices=[("oauth1", "OAuth 1.0a: four keys (works with every 2.4)"), ("bearer", "Access token alone (Bearer)")],
+        choices={"oauth1": "OAuth 1.0a: four keys (works with every 2.4)", "bearer": "Access token alone (Bearer)"},
         description="A bearer token needs the setting Allow OAuth Access Tokens to be used as standalone Bearer tokens from 2.4.4 on.",
     )
     consumer_key = PasswordField("Consumer key", [Length(max=200)], description="From Magento: System > Integrations.", render_kw=SECRET)

@@ -16,7 +16,7 @@ from connector.domain import tiktok_order as tiktok
 from connector.grids import Column
 from connector.grids.holds import HOLDS
 from connector.models.account import Account
-from connector.models.order import CREATED, CREATING, HELD, READY, REVIEW, Order, Reservation
+from connector.models.order import CREATED, CREATING, HELD, READY, REVIEW, SCHEDULE, Order, Reservation
 from connector.services.orders import intake
 from connector.web import filters
 from connector.web.auth import requires
@@ -68,7 +68,7 @@ def at_zero(value: str, row: Row, column: Column) -> Any:
 def _policy(account_id: int) -> Any:
     known: dict[int, Any] = g.setdefault("hold_policies", {})
     if account_id not in known:
-        known[account_id] = intake.rules_for(account_id, intake.SCHEDULE).policy
+        known[account_id] = intake.rules_for(account_id, SCHEDULE).policy
     return known[account_id]
 
 

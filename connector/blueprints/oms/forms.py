@@ -17,7 +17,7 @@ class ConnectionForm(Form):
     active = BooleanField("Connected", description="Off: no feed, no pull, no drop folder, and its events are refused.")
     feed_formats = SelectMultipleField(
         "Formats",
-        choices=list(FORMATS.items()),
+        choices=FORMATS,
         widget=ListWidget(prefix_label=False),
         option_widget=CheckboxInput(),
         description="None: no feed. JSON Lines has one order a line, CSV one line item a row.",

@@ -117,16 +117,16 @@ def download(feed_id: int) -> AnyResponse:
 @bp.post("/updates/retry")
 @requires("oms.write")
 def retry() -> AnyResponse:
-    """Retry failed: all that can be, or those of one batch."""
-    batch_id = request.form.get("batch", "")
-    mine = (OmsUpdate.batch_id == int(batch_id),) if batch_id.isdigit() else ()
+    """Retry failed: all that can be, those of one account, or those of one batch."""
+    batch_id, account = request.form.get("batch", ""), request.form.get("account", "")
+    mine = (OmsUpdate.batch_id == int(batch_id),) if batch_id.isdigit() else (OmsUpdate.account_id == int(account),) if account.isdigit() else ()
     ids = list(db.session.scalars(select(OmsUpdate.id).where(*_retriable(), *mine).order_by(OmsUpdate.id).limit(RETRIED_AT_ONCE)))
     submitted = updates.retry(ids, actor=current_user.email) if ids else None
     if submitted is None:
         toast("Nothing that failed can be tried again: what could not be read has to be sent again.", "warning")
     else:
         toast(f"{len(ids):,} update{'' if len(ids) == 1 else 's'} will be carried out again.")
-    return go_to(url_for("oms.batch", batch_id=int(batch_id)) if mine else url_for("oms.updates"))
+    return go_to(url_for("oms.batch", batch_id=int(batch_id)) if batch_id.isdigit() else url_for("oms.updates", account=account or None))
 
 
 @bp.route("/batches/upload", methods=["GET", "POST"])
@@ -162,7 +162,7 @@ def batch_results(batch_id: int) -> Response:
             for row in found:
                 says = ACTIONS[row.action].text if row.action in ACTIONS else row.action
                 state = UPDATE_LABELS[row.state].text if row.state in UPDATE_LABELS else row.state
-                writer.writerow([csv_cell(each) for each in (row.line, row.event_id, row.order_number, says, state, row.message, row.remedy)])
+                writer.writerow([csv_cell(each) for each in (row.line, updates.own_id(row), row.order_number, says, state, row.message, row.remedy)])
             after = found[-1].line
             db.session.commit()
             yield buffer.getvalue()

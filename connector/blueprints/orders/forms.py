@@ -19,7 +19,7 @@ class ImportForm(Form):
     """The Import Orders pop-up (A183-A187). Days are whole days in the user's time zone."""
 
     account = SelectField("Account", coerce=int, validators=[Required()])
-    status = SelectField("Status", choices=[("", "Any status"), *tiktok.LABELS.items()])
+    status = SelectField("Status", choices={"": "Any status", **tiktok.LABELS})
     start = DateField("From", validators=[Optional()])
     end = DateField("To", validators=[Optional()])
     order_id = StringField(
@@ -37,7 +37,7 @@ class ImportForm(Form):
 class RejectForm(Form):
     """Why an order is rejected (A206)."""
 
-    reason = RadioField("Reason", choices=list(REASONS.items()), validators=[Required("Choose a reason")])
+    reason = RadioField("Reason", choices=REASONS, validators=[Required("Choose a reason")])
 
 
 class ShipFileForm(Form):
@@ -59,5 +59,5 @@ class TrackingForm(Form):
     number = StringField("Tracking number", validators=[Required(), Length(max=60)])
 
 
-def account_choices(accounts: Any) -> list[tuple[int, str]]:
-    return [(account.id, account.title) for account in accounts]
+def account_choices(accounts: Any) -> dict[int, str]:
+    return {account.id: account.title for account in accounts}

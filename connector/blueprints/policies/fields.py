@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wtforms import SelectField, SelectMultipleField
+from wtforms.fields.choices import Choice
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from connector.services import magento
@@ -27,11 +28,9 @@ _USUAL = ("name", "price", "quantity", "description", "image", "weight", "specia
 #: The stock is no attribute in Magento, and can be chosen all the same.
 _BESIDE = {"quantity": "Quantity"}
 
-Choice = tuple[str, str]
 
-
-def known_attributes() -> dict[str, list[Choice]]:
-    """The choices of each field that has any, as (code, "Label (code)")."""
+def known_attributes() -> dict[str, dict[str, str]]:
+    """The choices of each field that has any, as code: "Label (code)"."""
     rows = [
         (row.code, row.label or row.code, str((row.data or {}).get("frontend_input") or (row.data or {}).get("input") or ""))
         for row in magento.known("attribute")
@@ -39,7 +38,7 @@ def known_attributes() -> dict[str, list[Choice]]:
     unique = {code: (label, kind) for code, label, kind in rows}
     if not unique:
         return {}
-    found: dict[str, list[Choice]] = {}
+    found: dict[str, dict[str, str]] = {}
     for field, inputs in ATTRIBUTES.items():
         choices = {code: label for code, (label, kind) in unique.items() if not inputs or kind in inputs}
         if not inputs:
@@ -47,7 +46,7 @@ def known_attributes() -> dict[str, list[Choice]]:
         if choices:
             usual = [code for code in _USUAL if code in choices]
             ordered = [*usual, *sorted((code for code in choices if code not in usual), key=lambda code: choices[code].casefold())]
-            found[field] = [(code, f"{choices[code]} ({code})") for code in ordered]
+            found[field] = {code: f"{choices[code]} ({code})" for code in ordered}
     return found
 
 
@@ -58,11 +57,11 @@ class KnownField(SelectField):
         super().__init__(*args, validate_choice=False, **kwargs)
         self.type = "SelectField"
 
-    def iter_choices(self) -> Iterator[Any]:
-        known = list(super().iter_choices())
+    def iter_choices(self) -> Iterator[Choice]:
+        known = super().iter_choices()
         yield from known
-        if self.data and self.data not in {choice[0] for choice in known}:
-            yield (self.data, f"{self.data} (not known in Magento)", True, {})
+        if self.data and self.data not in {choice.value for choice in known}:
+            yield _unknown(self.data)
 
 
 class KnownListField(SelectMultipleField):
@@ -81,10 +80,13 @@ class KnownListField(SelectMultipleField):
     def process_formdata(self, valuelist: list[str]) -> None:
         self.data = list(dict.fromkeys(code for value in valuelist for code in value.replace(",", " ").split()))
 
-    def iter_choices(self) -> Iterator[Any]:
-        known = list(super().iter_choices())
-        chosen = set(self.data or ())
-        names = {choice[0] for choice in known}
-        yield from (choice for choice in known if choice[0] in chosen)
-        yield from ((code, f"{code} (not known in Magento)", True, {}) for code in self.data or () if code not in names)
-        yield from (choice for choice in known if choice[0] not in chosen)
+    def iter_choices(self) -> Iterator[Choice]:
+        known = super().iter_choices()
+        names = {choice.value for choice in known}
+        yield from (choice for choice in known if choice.selected)
+        yield from (_unknown(code) for code in self.data or () if code not in names)
+        yield from (choice for choice in known if not choice.selected)
+
+
+def _unknown(code: str) -> Choice:
+    return Choice(code, f"{code} (not known in Magento)", True, {})

@@ -15,7 +15,9 @@ from pydantic import BaseModel
 from wtforms import BooleanField, Field, SelectField, StringField, TextAreaField
 
 from connector.blueprints.policies.fields import KnownField, KnownListField, known_attributes
-from connector.domain.policies import IMAGE, INVENTORY, KIND_TITLES, ORDER, ORDER_STATUSES, POLICY_MODELS, PRICING, SYNCHRONIZATION, PolicyBody, warning
+from connector.domain import tiktok_order
+from connector.domain.policies import IMAGE, INVENTORY, KIND_TITLES, ORDER, POLICY_MODELS, PRICING, SYNCHRONIZATION
+from connector.domain.policy_body import PolicyBody, warning
 from connector.models.policy import Policy
 from connector.services import magento, policies
 from connector.services.accounts import onboarding
@@ -48,7 +50,7 @@ CHOICES = {
     "decrease_percent": "Decrease by percent",
     "minor_unit": "To the currency's minor unit",
     "ending": "To the nearest ending",
-    **ORDER_STATUSES,
+    **tiktok_order.LABELS,
 }
 
 #: How the forms are divided; the order policy's as S0's steps.
@@ -196,7 +198,7 @@ def suggestions() -> dict[str, list[tuple[str, str]]]:
     return {
         "magento_carrier": [(row.code, f"{row.label} ({(row.data or {}).get('shipments', 0)} shipments)") for row in magento.known_carriers()],
         "tiktok_carrier": [(name, name) for name in onboarding.carrier_names()],
-        "tiktok_status": list(ORDER_STATUSES.items()),
+        "tiktok_status": list(tiktok_order.LABELS.items()),
         "magento_status": [(code, f"{label} ({code})") for code, label in magento.known_statuses().items()],
         "source_code": [(row.code, row.label) for row in magento.known("source")],
         "warehouse_id": [(row.remote_id, row.name) for row in onboarding.every("warehouse")],
@@ -211,8 +213,8 @@ def _made(kind: str, **values: Any) -> PolicyForm:
     known = {field: choices for field, choices in known_attributes().items() if field in POLICY_MODELS[kind].model_fields}
     form = _form_class(kind, frozenset(known))(**values)
     for field, choices in known.items():
-        first = [] if isinstance(form[field], KnownListField) else [("", _BLANK.get(field, "None"))]
-        form[field].choices = [*first, *choices]
+        first = {} if isinstance(form[field], KnownListField) else {"": _BLANK.get(field, "None")}
+        form[field].choices = first | choices
     return form
 
 
@@ -231,7 +233,7 @@ def _form_class(kind: str, known: frozenset[str]) -> type[PolicyForm]:
             members["row_models"][name] = row_model
         elif name in known:
             members[name] = (KnownListField if _is_text_list(info.annotation) else KnownField)(
-                info.title or name, description=info.description or "", choices=[]
+                info.title or name, description=info.description or "", choices={}
             )
         else:
             members[name] = _field(info.title or name, info.description or "", info.annotation)
@@ -243,7 +245,7 @@ def _field(label: str, help_text: str, annotation: Any) -> Field:
     if bare is bool:
         return BooleanField(label, description=help_text)
     if get_origin(bare) is Literal:
-        return SelectField(label, choices=[(value, CHOICES.get(value, value)) for value in get_args(bare)], description=help_text)
+        return SelectField(label, choices={value: CHOICES.get(value, value) for value in get_args(bare)}, description=help_text)
     if _is_text_list(annotation):
         return TextAreaField(label, description=f"{help_text} One a line.".strip())
     if bare in (int, Decimal):
@@ -291,9 +293,9 @@ class DeleteForm(Form):
 
     successor = SelectField(
         "Policy that takes their place",
-        choices=lambda: [
-            ("", "None: delete only what is not in use"),
-            *((str(row.id), f"{KIND_TITLES[kind]}: {row.title}") for kind in KIND_TITLES for row in policies.of_kind(kind)),
-        ],
+        choices=lambda: (
+            {"": "None: delete only what is not in use"}
+            | {str(row.id): f"{KIND_TITLES[kind]}: {row.title}" for kind in KIND_TITLES for row in policies.of_kind(kind)}
+        ),
         description="Of the same type. It also becomes the default where a deleted one was.",
     )

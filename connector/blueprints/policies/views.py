@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, abort, make_response, render_template, request, send_file, url_for
+from flask import Blueprint, Response, abort, make_response, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from connector.blueprints.policies.forms import DeleteForm, PolicyForm, blank_form, posted_form, show, suggestions
 from connector.core.errors import DomainError
-from connector.domain.policies import IMAGE, KIND_TITLES, PolicyBody
+from connector.domain.policies import IMAGE, KIND_TITLES
+from connector.domain.policy_body import PolicyBody
 from connector.grids.policies import policies_grid
 from connector.models.policy import Policy
-from connector.services import policies, policy_images, policy_preview, policy_what_if
+from connector.services import policies, policy_images, policy_preview, policy_users, policy_what_if
 from connector.services.policies import PolicyErrors
-from connector.services.products import thumbnails
+from connector.services.products.thumbnails import version
 from connector.web.auth import requires
 from connector.web.forms import render_form
 from connector.web.grids import grid_routes
@@ -126,18 +127,6 @@ def picture(image_id: int) -> Response:
     return response.make_conditional(request)
 
 
-@bp.get("/pictures/of/<int:product_id>")
-@requires("policies.read")
-def thumbnail(product_id: int) -> Response:
-    """The main picture of a product, small, from Magento."""
-    path = thumbnails.of(product_id)
-    if path is None:
-        abort(404)
-    answer = send_file(path, mimetype="image/webp", conditional=True)
-    answer.headers["Cache-Control"] = "private, max-age=3600"
-    return answer
-
-
 def _typed(kind: str) -> tuple[PolicyForm, int | None]:
     if kind not in KIND_TITLES:
         abort(404)
@@ -173,7 +162,7 @@ def _picture_url(reference: str) -> str | None:
     if (uploaded := policy_images.described(reference)) is not None:
         return url_for("policies.picture", image_id=uploaded.id)
     product_id = policy_images.shows(reference) if reference else None
-    return url_for("policies.thumbnail", product_id=product_id) if product_id is not None else None
+    return url_for("products.thumbnail", product_id=product_id, v=version(reference)) if product_id is not None else None
 
 
 #: Buttons of the form that save nothing.
@@ -264,7 +253,7 @@ def _page(form: PolicyForm, policy: Policy | None, *, status: int | None = None,
         choices=suggestions(),
         back=back if back in BACK else "",
         back_url=url_for(BACK.get(back, "policies.index")),
-        used_by=policies.used_by(policy.id) if policy else [],
+        used_by=policy_users.used_by(policy.id) if policy else [],
         preview=_preview(form, policy_id),
         answer=what_if,
         picture_url=_picture_url,

@@ -26,7 +26,7 @@ def import_form() -> AnyResponse | str:
     form.account.choices = choices
     if request.method == "GET":
         asked = request.args.get("account", "")
-        form.account.data = int(asked) if asked.isdigit() else choices[0][0]
+        form.account.data = int(asked) if asked.isdigit() else next(iter(choices))
         form.what.data = request.args.get("what") if request.args.get("what") in ("full", "stock") else "changed"
     if form.validate_on_submit():
         with form.catching():

@@ -27,9 +27,8 @@ class AssignForm(Form):
             .where(ListingTemplate.account_id == (here.account_id if here else 0))
             .order_by(ListingTemplate.priority, ListingTemplate.id)
         )
-        self.template.choices = [(str(row.id), row.name if row.enabled else f"{row.name} (disabled)") for row in rows]
-        if not self.template.choices:
-            self.template.choices = [("", "No listing template yet: create one first")]
+        choices = {str(row.id): row.name if row.enabled else f"{row.name} (disabled)" for row in rows}
+        self.template.choices = choices or {"": "No listing template yet: create one first"}
 
 
 class ImportForm(Form):
@@ -38,16 +37,16 @@ class ImportForm(Form):
     account = SelectField("Account", coerce=int, validators=[Required()])
     what = RadioField(
         "What to read",
-        choices=[
-            ("changed", "What changed since the last import"),
-            ("full", "Every product, and find out which ones Magento has no more"),
-            ("stock", "Stock only"),
-        ],
+        choices={
+            "changed": "What changed since the last import",
+            "full": "Every product, and find out which ones Magento has no more",
+            "stock": "Stock only",
+        },
         default="changed",
         validators=[Required("Choose what to read")],
     )
 
 
-def account_choices(accounts: list[Account]) -> list[tuple[int, str]]:
+def account_choices(accounts: list[Account]) -> dict[int, str]:
     """For those that have a store."""
-    return [(account.id, account.title) for account in accounts if account.magento_id is not None]
+    return {account.id: account.title for account in accounts if account.magento_id is not None}

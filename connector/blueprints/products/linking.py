@@ -54,8 +54,7 @@ class LinkForm(AssignForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        chosen: Any = self.template.choices
-        self.template.choices = [("", "No template: the listing keeps its own details"), *(each for each in chosen if each[0])]
+        self.template.choices = {"": "No template: the listing keeps its own details"} | {key: name for key, name in self.template.choices.items() if key}
 
 
 class LinkFileForm(Form):

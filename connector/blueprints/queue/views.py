@@ -103,8 +103,8 @@ class PauseForm(FlaskForm):
 @requires("queue.write")
 def pause() -> AnyResponse:
     form = PauseForm()
-    form.account.choices = [("", "All accounts"), *account_choices().items()]
-    form.kind.choices = [("*", "All work"), *((kind.name, kind.title) for kind in KINDS.values())]
+    form.account.choices = {"": "All accounts"} | account_choices()
+    form.kind.choices = {"*": "All work"} | {kind.name: kind.title for kind in KINDS.values()}
     if not form.validate_on_submit():
         toast("Nothing was paused: choose an account and a kind of work from the lists.", "danger")
         return go_to(url_for("queue.index"))
@@ -112,7 +112,7 @@ def pause() -> AnyResponse:
         runs.pause(
             account_id=int(form.account.data) if form.account.data else None, kind=form.kind.data, reason=form.reason.data or "", actor=events.actor_now.get()
         )
-        events.record("queue.paused", "queue", form.kind.data, f"Paused {dict(form.kind.choices)[form.kind.data]}", reason=form.reason.data or "")
+        events.record("queue.paused", "queue", form.kind.data, f"Paused {form.kind.choices[form.kind.data]}", reason=form.reason.data or "")
     toast("Paused. Work of this kind waits until it is resumed.")
     return go_to(url_for("queue.index"))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from flask import render_template, request, url_for
+from flask import abort, render_template, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -16,26 +16,31 @@ from connector.clients.errors import ApiError, describe
 from connector.core.db import db
 from connector.core.errors import DomainError
 from connector.domain import returns as domain
+from connector.domain.money import minor_unit
 from connector.grids.returns import ANSWER_LIMIT
-from connector.models.aftersales import MEMO_FAILED, MEMO_IGNORED, CreditMemo
+from connector.models.aftersales import CreditMemo
 from connector.services import events, return_pictures
 from connector.web.auth import requires
 from connector.web.htmx import go_to, toast
 
 KINDS = {"accept": "Accept", "reject": "Reject"}
 COMMENT_LIMIT = 500
-RETRIED = (MEMO_FAILED, MEMO_IGNORED)
 
 
 @dataclass
 class Group:
-    """Returns for which TikTok offers the same reasons; what was chosen for them."""
+    """Returns for which TikTok offers the same reasons; what was chosen for all of them, and (return key -> reason) for single ones."""
 
     number: int
     reasons: tuple[tuple[str, str], ...]
     previews: list[Any] = field(default_factory=list)
     reason: str = ""
     comment: str = ""
+    own: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def rejects(self) -> bool:
+        return self.previews[0].action is not None and self.previews[0].action.rejects
 
 
 @bp.route("/answer", methods=["GET", "POST"])
@@ -70,6 +75,7 @@ def answer() -> AnyResponse | str | tuple[str, int]:
         verb=KINDS[kind],
         decision=decision,
         ids=ids,
+        left=max(_number(request.values.get("chosen", "")) - len(ids), 0),
         ready=ready,
         refused=[one for one in previews if not one.possible],
         groups=groups,
@@ -84,6 +90,10 @@ def answer() -> AnyResponse | str | tuple[str, int]:
     return (page, 422) if problem else page
 
 
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() and len(text) < 10 else 0
+
+
 def _groups(ready: Sequence[Any]) -> list[Group]:
     """One choice of reason for those that have the same reasons; markets and situations differ."""
     found: dict[tuple[tuple[str, str], ...], Group] = {}
@@ -94,6 +104,7 @@ def _groups(ready: Sequence[Any]) -> list[Group]:
     for group in found.values():
         group.reason = request.form.get(f"reason-{group.number}", "")
         group.comment = request.form.get(f"comment-{group.number}", "").strip()
+        group.own = {one.return_pk: name for one in group.previews if (name := request.form.get(f"reason-of-{one.return_pk}", ""))}
     return list(found.values())
 
 
@@ -102,27 +113,35 @@ def _submit(kind: str, decision: str, groups: Sequence[Group], ready: Sequence[A
 
     amounts = {one.return_pk: _amount(one) for one in ready if one.action and one.action.partial}
     for group in groups:
-        rejects = group.previews[0].action is not None and group.previews[0].action.rejects
-        if rejects and group.reason not in [name for name, _ in group.reasons]:
-            raise DomainError("returns.reason", "Choose a reason.", "TikTok takes no rejection without one of its own.", field=f"reason-{group.number}")
-        if len(group.comment) > COMMENT_LIMIT:
-            raise DomainError("returns.comment", f"The comment has more than {COMMENT_LIMIT} characters.", "Shorten it.", field=f"comment-{group.number}")
+        _check(group)
     files = [(file.filename or "The picture", file.stream.read()) for file in request.files.getlist("pictures") if file.filename]
+    # everything that can be refused comes before the first answer is submitted; a picture belongs to the account that uploaded it
+    pictures = {account: return_pictures.upload(account, files) for account in {one.account_id for one in ready}} if files else {}
     submitted: list[Any] = []
     for group in groups:
-        pictures = return_pictures.upload(group.previews[0].account_id, files) if files else []
-        submitted += returns.submit(
-            [one.return_pk for one in group.previews],
-            kind,
-            decision=decision,
-            reason=group.reason,
-            comment=group.comment,
-            amounts={pk: amount for pk, amount in amounts.items() if pk in [one.return_pk for one in group.previews]} or None,
-            pictures=pictures,
-            keep_item=request.form.get("keep_item") == "1",
-            started_by=events.actor_now.get(),
-        )
+        for account in sorted({one.account_id for one in group.previews}):
+            pks = [one.return_pk for one in group.previews if one.account_id == account]
+            submitted += returns.submit(
+                pks,
+                kind,
+                decision=decision,
+                reason=group.reason,
+                reasons=group.own,
+                comment=group.comment,
+                amounts={pk: amounts[pk] for pk in pks if pk in amounts} or None,
+                pictures=pictures.get(account, ()),
+                keep_item=request.form.get("keep_item") == "1",
+                started_by=events.actor_now.get(),
+            )
     return submitted
+
+
+def _check(group: Group) -> None:
+    names = [name for name, _ in group.reasons]
+    if group.rejects and any(group.own.get(one.return_pk, group.reason) not in names for one in group.previews):
+        raise DomainError("returns.reason", "Choose a reason.", "TikTok takes no rejection without one of its own.", field=f"reason-{group.number}")
+    if len(group.comment) > COMMENT_LIMIT:
+        raise DomainError("returns.comment", f"The comment has more than {COMMENT_LIMIT} characters.", "Shorten it.", field=f"comment-{group.number}")
 
 
 def _amount(preview: Any) -> Decimal:
@@ -132,11 +151,11 @@ def _amount(preview: Any) -> Decimal:
         found = Decimal(text)
     except InvalidOperation:
         found = Decimal("NaN")
-    if not found.is_finite() or not 0 < found < preview.amount or int(found.as_tuple().exponent) < -2:
+    if not domain.can_be_offered(found, preview.amount, preview.currency):
         raise DomainError(
             "returns.amount",
             f"The offer for return {preview.return_id} is {repr(text) if text else 'missing'}.",
-            f"Enter an amount above 0 and below {preview.amount:f} {preview.currency}.",
+            f"Enter an amount above 0 and below {preview.amount:f} {preview.currency}, in steps of {minor_unit(preview.currency)}.",
             field=f"amount-{preview.return_pk}",
         )
     return found
@@ -169,18 +188,34 @@ def goods(return_pk: int) -> AnyResponse:
 @bp.post("/<int:return_pk>/credit-memo")
 @requires("returns.write")
 def credit_memo(return_pk: int) -> AnyResponse:
-    """Have the return's credit memos that failed, or were left out, written again."""
+    """Have the return's credit memos that failed, were left out or wait written now."""
     from connector.services.returns import credit_memos
 
     found = find(return_pk)
     memos = db.session.scalars(
-        select(CreditMemo.id).where(CreditMemo.order_id == found.order_id, CreditMemo.return_pk == found.id, CreditMemo.state.in_(RETRIED))
+        select(CreditMemo.id).where(CreditMemo.order_id == found.order_id, CreditMemo.return_pk == found.id, CreditMemo.state.in_(credit_memos.RETRIED))
     ).all()
     with spoken() as problems:
         for memo_id in memos:
             credit_memos.retry(memo_id, actor=events.actor_now.get())
         toast("The credit memo is being written again." if memos else "Nothing was done: no credit memo of this return has failed.")
     return _back(return_pk, problems, "magento")
+
+
+@bp.post("/memos/<int:memo_pk>/retry")
+@requires("returns.write")
+def retry_memo(memo_pk: int) -> AnyResponse:
+    """Have one refund carried over again; those of cancelled lines and of memos made in Magento belong to no return, the order's page shows them."""
+    from connector.services.returns import credit_memos
+
+    memo = db.session.get(CreditMemo, memo_pk) or abort(404)
+    order_id = memo.order_id
+    with spoken() as problems:
+        credit_memos.retry(memo_pk, actor=events.actor_now.get())
+        toast("The refund is being carried over again.")
+    for words in problems:
+        toast(words, "danger")
+    return go_to(url_for("orders.order", order_id=order_id, _anchor="refunds"))
 
 
 @bp.post("/<int:return_pk>/refresh")

@@ -11,7 +11,8 @@ from markupsafe import Markup
 from connector.core.clock import utcnow
 from connector.domain import returns
 from connector.grids import Column
-from connector.grids.returns import NOT_KNOWN, decision_label, status_label
+from connector.grids.requests import NOT_KNOWN
+from connector.grids.returns import decision_label, status_label
 from connector.web import filters
 from connector.web.cells import Cell, badge
 

@@ -21,11 +21,12 @@ from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain import returns as domain
 from connector.grids.returns import GOODS_LABELS, MEMO_LABELS, RETURNS, decision_label
-from connector.models.aftersales import MEMO_FAILED, MEMO_IGNORED, CreditMemo, Return
+from connector.models.aftersales import MEMO_FAILED, MEMO_IGNORED, MEMO_WAITING, CreditMemo, Return
 from connector.models.order import OrderLine
 from connector.models.trace import ApiCall, Event
 from connector.services import accounts, connections, events, return_pictures, runs
 from connector.services.recording import mask
+from connector.services.returns import credit_memos
 from connector.web.auth import can, requires
 from connector.web.grids import grid_routes
 from connector.web.htmx import go_to, toast
@@ -79,9 +80,10 @@ def import_now() -> AnyResponse:
 @bp.get("/<int:return_pk>")
 @requires("returns.read")
 def view(return_pk: int) -> str:
-    """One return: facts, items, what both sides said, what may be answered until when, goods, credit memo."""
+    """One return: facts, items, what both sides said, what may be answered until when, goods, credit memo. ``again``: an open page looks at what is stored."""
     found = find(return_pk)
-    fresh, problems = _look(found)
+    known = request.args.get("again") and found.decisions_read_at is not None  # nothing has changed since TikTok was asked
+    fresh, problems = (_stored(found), []) if known else _look(found)
     return render_template("returns/return.html", **_facts(found), actions=fresh if can("returns.write") else (), problems=problems)
 
 
@@ -89,8 +91,8 @@ def _look(found: Return) -> tuple[tuple[domain.Action, ...], list[str]]:
     """What may be answered, as TikTok says now; and the records are read where they are not here yet. TikTok away: what was read last."""
     from connector.services import returns
 
-    pk, waits = found.id, found.needs_answer or found.phase == "unknown"
-    actions = domain.actions(found.decisions or (), offer_declined=bool((found.body or {}).get("buyer_rejected_partial_refund"))) if waits else ()
+    pk, actions = found.id, _stored(found)
+    waits = found.needs_answer or found.phase == "unknown"
     old = found.decisions_read_at is None or found.decisions_read_at < utcnow() - EARLIER
     with spoken() as problems:
         if waits and old and can("returns.write"):
@@ -98,6 +100,13 @@ def _look(found: Return) -> tuple[tuple[domain.Action, ...], list[str]]:
         returns.records(pk)
     db.session.expire_all()
     return actions, problems
+
+
+def _stored(found: Return) -> tuple[domain.Action, ...]:
+    """What TikTok said last may be answered; nothing where it does not wait."""
+    if not (found.needs_answer or found.phase == "unknown"):
+        return ()
+    return domain.actions(found.decisions or (), offer_declined=bool((found.body or {}).get("buyer_rejected_partial_refund")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +178,7 @@ def _facts(found: Return) -> dict[str, Any]:
         "lines": names,
         "said": talk(found),
         "memos": memos,
-        "memo_failed": any(memo.state in (MEMO_FAILED, MEMO_IGNORED) for memo in memos),
+        "memo_stuck": any(memo.state in (MEMO_FAILED, MEMO_IGNORED) or (memo.state == MEMO_WAITING and memo.failure_message) for memo in memos),
         "neighbours": _neighbours(found),
         "timeline": db.session.scalars(
             select(Event).where(Event.subject_type == "return", Event.subject_id == str(found.id)).order_by(Event.id.desc()).limit(100)
@@ -226,6 +235,16 @@ def data(return_pk: int) -> str:
 def words_of(found: Return) -> Any:
     """The status in our words and TikTok's, with its arbitration."""
     return status_words(found.remote_status, found.arbitration_status)
+
+
+@bp.app_template_global("memo_words")
+def memo_words(memo: CreditMemo) -> tuple[str, str, str, bool]:
+    """(what it refunds, its state, the state's colour, whether a person may have it tried again) of a refund that belongs to no return."""
+    about = {"lines": "Units that TikTok cancelled", "memo": "Made in Magento, to be refunded on TikTok", "return": "A return", "restock": "Goods into stock"}
+    kind = memo.key.partition(":")[0]
+    label = MEMO_LABELS.get(memo.state)
+    stuck = kind in credit_memos.KINDS and memo.state in credit_memos.RETRIED and bool(memo.failure_message)
+    return about.get(kind, "A recalled parcel"), label.text if label else memo.state, label.tone if label else "warning", stuck
 
 
 bp.add_app_template_global(type_words, "return_type")

@@ -14,8 +14,8 @@ from connector.models.account import Account
 from connector.models.listing import ListingTemplate
 from connector.models.policy import Policy
 from connector.services import policies
-from connector.services.templates import editing, vocabulary
-from connector.services.templates.editing import LABELS, POLICY_FIELDS, Draft, TemplateErrors
+from connector.services.templates import filling, vocabulary
+from connector.services.templates.filling import LABELS, POLICY_FIELDS, Draft, TemplateErrors
 from connector.services.templates.plan import IDENTIFIERS, TemplateOptions, options_of
 from connector.services.templates.vocabulary import Askable
 from connector.web.forms import Form
@@ -39,7 +39,7 @@ class TemplateForm(Form):
     image_policy_id = SelectField("Image Policy", validate_choice=False)
     pricing_policy_id = SelectField("Pricing Policy", validate_choice=False)
     inventory_policy_id = SelectField("Inventory Policy", validate_choice=False)
-    match = RadioField("Products match when", choices=[("all", "All Conditions hold"), ("any", "Any Condition holds")], default="all", validate_choice=False)
+    match = RadioField("Products match when", choices={"all": "All Conditions hold", "any": "Any Condition holds"}, default="all", validate_choice=False)
     override_existing = BooleanField(_FIELDS["override_existing"].title, description=_FIELDS["override_existing"].description)
     title_attribute = _text("title_attribute")
     description_attribute = _text("description_attribute")
@@ -48,12 +48,12 @@ class TemplateForm(Form):
     brand_name = HiddenField()
     brand_search = StringField("Search TikTok's brands", description="The beginning of the brand's name.")
     identifier_attribute = _text("identifier_attribute")
-    identifier_type = SelectField(_FIELDS["identifier_type"].title, choices=list(IDENTIFIERS.items()), validate_choice=False)
+    identifier_type = SelectField(_FIELDS["identifier_type"].title, choices=IDENTIFIERS, validate_choice=False)
     usual_weight = _text("usual_weight")
     length_attribute = _text("length_attribute")
     width_attribute = _text("width_attribute")
     height_attribute = _text("height_attribute")
-    dimension_unit = SelectField(_FIELDS["dimension_unit"].title, choices=[("cm", "centimetres"), ("in", "inches")], validate_choice=False)
+    dimension_unit = SelectField(_FIELDS["dimension_unit"].title, choices={"cm": "centimetres", "in": "inches"}, validate_choice=False)
     usual_length = _text("usual_length")
     usual_width = _text("usual_width")
     usual_height = _text("usual_height")
@@ -72,7 +72,7 @@ class TemplateForm(Form):
         self.account, self.row_errors = account, {}
         self.known = vocabulary.askable(account.magento_id or 0, account.store_view or "all")
         for name, kind in POLICY_FIELDS.items():
-            self[name].choices = [("", ""), *((str(each.id), each.title + ("" if each.valid else " (not valid)")) for each in policies.of_kind(kind))]
+            self[name].choices = {"": ""} | {str(each.id): each.title + ("" if each.valid else " (not valid)") for each in policies.of_kind(kind)}
 
     def row(self, attribute: str = "", operator: str = "", value: str = "") -> Row:
         """One condition for the page; an operator that the attribute does not take gives way to the attribute's first."""
@@ -90,7 +90,7 @@ class TemplateForm(Form):
 
     def query(self) -> Query:
         """The query that was typed. Raises ``TemplateErrors``."""
-        return editing.query_of(
+        return filling.query_of(
             self.match.data or "all",
             [{**{name: row[name] for name in ("attribute", "operator", "value")}, "kind": row["asked"].kind if row["asked"] else "text"} for row in self.rows],
         )
@@ -104,7 +104,7 @@ class TemplateForm(Form):
         except TemplateErrors as wrong:
             errors |= wrong.by_field
         try:
-            options = editing.options_from({name: self[name].data for name in _FIELDS})
+            options = filling.options_from({name: self[name].data for name in _FIELDS})
         except TemplateErrors as wrong:
             errors |= wrong.by_field
         priority = (self.priority.data or "100").strip()
@@ -118,7 +118,7 @@ class TemplateForm(Form):
             enabled=bool(self.enabled.data),
             **{name: int(self[name].data) if (self[name].data or "").isdecimal() else 0 for name in POLICY_FIELDS},
         )
-        errors = editing.faults(draft, present) | errors
+        errors = filling.faults(draft, present) | errors
         if errors:
             raise TemplateErrors(errors)
         return draft
@@ -178,9 +178,9 @@ def _shown(value: Any) -> Any:
     return value if isinstance(value, bool) else "" if value is None else str(value)
 
 
-def _policy_choices(kind: str) -> list[tuple[str, str]]:
+def _policy_choices(kind: str) -> dict[str, str]:
     rows = db.session.scalars(select(Policy).where(Policy.kind == kind, Policy.deleted_at.is_(None)).order_by(Policy.is_default.desc(), Policy.title))
-    return [("", "Leave as it is"), *((str(each.id), each.title) for each in rows)]
+    return {"": "Leave as it is"} | {str(each.id): each.title for each in rows}
 
 
 class PoliciesForm(Form):
@@ -199,4 +199,4 @@ class PoliciesForm(Form):
 class StatusForm(Form):
     """Change Status (A144)."""
 
-    status = RadioField("Status", choices=[("enable", "Enable"), ("disable", "Disable")], default="enable")
+    status = RadioField("Status", choices={"enable": "Enable", "disable": "Disable"}, default="enable")

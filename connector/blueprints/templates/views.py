@@ -24,10 +24,10 @@ from connector.models.account import Account
 from connector.models.listing import Listing, ListingTemplate
 from connector.models.product import Product
 from connector.services import runs
-from connector.services.templates import categories, editing, querying, size_charts, vocabulary
-from connector.services.templates.assign import Shared, in_order, overlaps, shared_with
+from connector.services.templates import categories, editing, filling, querying, size_charts, vocabulary
 from connector.services.templates.categories import Brand, Category, Recommended
-from connector.services.templates.editing import TemplateErrors
+from connector.services.templates.filling import TemplateErrors
+from connector.services.templates.overlapping import Shared, in_order, overlaps, shared_with
 from connector.web.auth import can, requires
 from connector.web.forms import render_form
 from connector.web.grids import grid_routes
@@ -291,7 +291,7 @@ def _page(form: TemplateForm, template: ListingTemplate | None, panel: Panel, *,
         "writable": can("templates.write"),
         "form_url": url_for("templates.save", template_id=template.id) if template else url_for("templates.new", account=account.id),
         "shelf": querying.shelf_of(account),
-        "policy_fields": editing.POLICY_FIELDS,
+        "policy_fields": filling.POLICY_FIELDS,
         "all_operators": list(OPERATOR_LABELS.items()),
     }
     if part and wants_partial():

@@ -14,7 +14,8 @@ from urllib.parse import quote, urlsplit
 import orjson
 import requests
 
-from connector.clients.base import USER_AGENT, Answer, Call, Transport
+from connector.clients.answer import Answer
+from connector.clients.base import USER_AGENT, Call, Transport
 from connector.clients.errors import Rejected
 from connector.clients.magento.faults import refusal
 from connector.clients.magento.oauth1 import Authorization, Bearer

@@ -54,10 +54,6 @@ class CatalogApi(Caller):
         """Create (or replace, by SKU) in scope all. Send a unique url_key among custom_attributes (MAG §4.2.5)."""
         return self._write("create_product", "POST", "products", {"product": product, "saveOptions": True}, store="all", read=dict)
 
-    def update_product(self, sku: str, product: Mapping[str, Any], *, store: str = "all") -> Row:
-        """Keys left out stay; `options`, `media_gallery_entries` and `tier_prices` are replaced when present."""
-        return self._write("update_product", "PUT", f"products/{segment(sku)}", {"product": product}, store=store, read=dict)
-
     def product_media(self, sku: str) -> list[Row]:
         return self._get("product_media", f"products/{segment(sku)}/media", read=rows)
 
@@ -71,15 +67,6 @@ class CatalogApi(Caller):
 
     def attribute(self, code: str) -> Row:
         return self._get("attribute", f"products/attributes/{segment(code)}", read=dict)
-
-    def attribute_options(self, code: str, *, store: str | None = None) -> list[Row]:
-        """[{label, value}] with the labels of that store; the empty placeholder is left out."""
-        return self._get(
-            "attribute_options",
-            f"products/attributes/{segment(code)}/options",
-            store=store,
-            read=lambda payload: [option for option in rows(payload) if option.get("value") not in ("", None)],
-        )
 
     def attribute_sets(self, criteria: SearchCriteria | None = None) -> SearchResult:
         """{attribute_set_id, attribute_set_name, sort_order, entity_type_id}"""

@@ -24,7 +24,3 @@ class CustomersApi(Caller):
     def create_customer(self, customer: Mapping[str, Any]) -> Row:
         """Magento sends its welcome e-mail to that address; there is no switch. Errors: `Conflict` mag.customer_exists."""
         return self._write("create_customer", "POST", "customers", {"customer": customer}, read=dict)
-
-    def customer_groups(self) -> list[Row]:
-        """{id, code, tax_class_id}; 0 is NOT LOGGED IN."""
-        return self._search("customer_groups", "customerGroups/search", SearchCriteria().page(1)).items

@@ -101,9 +101,6 @@ class DocumentsApi(Caller):
     def creditmemos_of(self, order_id: str | int) -> list[Row]:
         return list(self._of("creditmemos", order_id))
 
-    def iter_invoices(self, after: str = "0") -> Iterator[Row]:
-        return self._above("invoices", SearchCriteria(), after)
-
     def iter_shipments(self, after: str = "0", *, criteria: SearchCriteria | None = None) -> Iterator[Row]:
         """Shipments with an entity id above `after` that match `criteria`. A track added later changes nothing that can be searched: read those
         without a track again with `get_shipment`."""

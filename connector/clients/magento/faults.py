@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.clients.base import Answer
+from connector.clients.answer import Answer
 from connector.clients.errors import (
     ApiError,
     Conflict,

@@ -7,7 +7,8 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import requests
 
-from connector.clients.base import USER_AGENT, Answer, Call
+from connector.clients.answer import Answer
+from connector.clients.base import USER_AGENT, Call
 from connector.clients.errors import ApiError, NotFound, RateLimited, Redirected, Rejected, Unavailable
 from connector.clients.magento.caller import Caller
 

@@ -31,10 +31,6 @@ class StoreApi(Caller):
         """{base_currency_code, default_display_currency_code, available_currency_codes, exchange_rates: [{currency_to, rate}]}"""
         return self._get("currency", "directory/currency", store=store, read=dict)
 
-    def countries(self, *, store: str | None = None) -> list[Row]:
-        """The countries the store allows, each with available_regions [{id, code, name}] (region ids are strings)."""
-        return self._get("countries", "directory/countries", store=store, read=rows)
-
     def country(self, country_id: str, *, store: str | None = None) -> Row:
         return self._get("country", f"directory/countries/{segment(country_id)}", store=store, read=dict)
 

@@ -15,7 +15,8 @@ from urllib.parse import quote, urlencode
 import orjson
 import requests
 
-from connector.clients.base import USER_AGENT, Answer, Call, Transport
+from connector.clients.answer import Answer
+from connector.clients.base import USER_AGENT, Call, Transport
 from connector.clients.errors import NotFound, Unauthorized
 from connector.clients.magento.caller import normalise_base_url, segment
 from connector.clients.storefront.faults import SYSTEM, refusal
@@ -211,7 +212,7 @@ def _listed(answer: Answer) -> tuple[Sequence[Row], str]:
     found = _object(answer)
     if "orderNo" in found:
         return [found], ""
-    return list(found["orders"]), str(found.get("nextCursor") or "") if found.get("more", True) else ""
+    return [row for row in found["orders"] if isinstance(row, dict)], str(found.get("nextCursor") or "") if found.get("more", True) else ""
 
 
 def _grant(answer: Answer) -> Grant:

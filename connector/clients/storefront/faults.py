@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from connector.clients.base import Answer
+from connector.clients.answer import Answer
 from connector.clients.errors import ApiError, Conflict, NotFound, RateLimited, Rejected, Unauthorized, Unavailable, Uncertain, Unexpected
 
 SYSTEM = "storefront"

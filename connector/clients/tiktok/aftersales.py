@@ -61,13 +61,7 @@ class AftersalesApi(Caller):
         sort_order: str = "ASC",
     ) -> Page:
         """TTS §5.6.3; page_size 1-50."""
-        query = {
-            "page_size": str(page_size),
-            "page_token": page_token,
-            "sort_field": sort_field,
-            "sort_order": sort_order,
-        }
-        return self._page("search_cancellations", "cancellations", query=query, body=filters or {})
+        return self._search("search_cancellations", "cancellations", filters, page_size, page_token, sort_field, sort_order)
 
     def iter_cancellations(self, filters: Mapping[str, Any] | None = None) -> Iterator[Data]:
         return _every(self.search_cancellations, filters)
@@ -118,13 +112,7 @@ class AftersalesApi(Caller):
         sort_order: str = "ASC",
     ) -> Page:
         """TTS §5.6.5; page_size 10-50, rows under `return_orders`, which is missing when empty."""
-        query = {
-            "page_size": str(page_size),
-            "page_token": page_token,
-            "sort_field": sort_field,
-            "sort_order": sort_order,
-        }
-        return self._page("search_returns", "return_orders", query=query, body=filters or {})
+        return self._search("search_returns", "return_orders", filters, page_size, page_token, sort_field, sort_order)
 
     def iter_returns(self, filters: Mapping[str, Any] | None = None) -> Iterator[Data]:
         return _every(self.search_returns, filters)

@@ -8,7 +8,8 @@ from urllib.parse import quote, urlencode
 
 import requests
 
-from connector.clients.base import USER_AGENT, Answer, Call, Transport
+from connector.clients.answer import Answer
+from connector.clients.base import USER_AGENT, Call, Transport
 from connector.clients.tiktok.envelope import read_data
 
 AUTH_HOST = "https://auth.tiktok-shops.com"

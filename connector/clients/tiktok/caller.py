@@ -12,7 +12,8 @@ from urllib.parse import quote
 import orjson
 import requests
 
-from connector.clients.base import USER_AGENT, Answer, Call, Transport
+from connector.clients.answer import Answer
+from connector.clients.base import USER_AGENT, Call, Transport
 from connector.clients.errors import Rejected, Unauthorized
 from connector.clients.tiktok.envelope import read_data
 from connector.clients.tiktok.registry import OPERATIONS, Operation
@@ -156,6 +157,20 @@ class Caller:
             query=query,
             body=body,
         )
+
+    def _search(
+        self,
+        name: str,
+        key: str,
+        filters: Mapping[str, Any] | None,
+        page_size: int,
+        page_token: str | None,
+        sort_field: str | None,
+        sort_order: str | None,
+    ) -> Page:
+        """A search whose filters are the body; they must be the same on every page (TTS §4)."""
+        query = {"page_size": str(page_size), "page_token": page_token, "sort_field": sort_field, "sort_order": sort_order}
+        return self._page(name, key, query=query, body=filters or {})
 
     def _prepare(
         self,

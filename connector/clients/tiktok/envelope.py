@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from connector.clients.base import Answer
+from connector.clients.answer import Answer
 from connector.clients.errors import ApiError, Unauthorized, Uncertain, Unexpected
 from connector.clients.tiktok.codes import Known, by_status, classify
 

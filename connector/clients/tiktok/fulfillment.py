@@ -47,13 +47,7 @@ class FulfillmentApi(Caller):
         sort_order: str | None = None,
     ) -> Page:
         """TTS §5.5.5; page_size 1-50."""
-        query = {
-            "page_size": str(page_size),
-            "page_token": page_token,
-            "sort_field": sort_field,
-            "sort_order": sort_order,
-        }
-        return self._page("search_packages", "packages", query=query, body=filters or {})
+        return self._search("search_packages", "packages", filters, page_size, page_token, sort_field, sort_order)
 
     def package(self, package_id: str) -> Data:
         return self._call("package", lambda data: data, path={"package_id": package_id})

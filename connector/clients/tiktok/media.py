@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import requests
 
-from connector.clients.base import USER_AGENT, Answer, Call, Transport
+from connector.clients.answer import Answer
+from connector.clients.base import USER_AGENT, Call, Transport
 from connector.clients.errors import ApiError, NotFound, RateLimited, Rejected, Unavailable
 
 READ_TIMEOUT = 10.0  # seconds without a byte

@@ -38,13 +38,7 @@ class OrdersApi(Caller):
         sort_order: str = "ASC",
     ) -> Page:
         """One page of full orders (TTS §5.4.1). `filters` must be the same on every page. Errors: `PageTokenRefused`."""
-        query = {
-            "page_size": str(page_size),
-            "page_token": page_token,
-            "sort_field": sort_field,
-            "sort_order": sort_order,
-        }
-        return self._page("search_orders", "orders", query=query, body=filters or {})
+        return self._search("search_orders", "orders", filters, page_size, page_token, sort_field, sort_order)
 
     def iter_order_pages(self, window: Window, *, page_size: int = 100, filters: Mapping[str, Any] | None = None) -> Iterator[Page]:
         """All pages of a window, oldest first. On `PageTokenRefused` start the window again (upsert by id)."""

@@ -38,13 +38,6 @@ class ShopClock:
             self._real, self._shop, self.rate = real, shop, 1.0 if reset and rate is None else (self.rate if rate is None else rate)
             self._store.set_meta("clock", [self._real, self._shop, self.rate])
 
-    def real_seconds_until(self, instant: float) -> float:
-        """How long a sleeper has to wait for a shop instant; infinite when the clock is frozen."""
-        left = instant - self.now()
-        if left <= 0:
-            return 0.0
-        return left / self.rate if self.rate else float("inf")
-
     def state(self) -> dict[str, Any]:
         now = self.now()
         iso = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))

@@ -6,7 +6,6 @@ a live product that waits for its audit, `draft` an unpublished edit. Prices and
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -105,12 +104,6 @@ def load(market: Marketplace, product_id: str, shop: Document | None = None) -> 
     if shop is not None and row["shop_id"] != shop["id"]:
         raise Refusal(codes.PRODUCT_OF_ANOTHER, f"product {product_id} belongs to another seller")
     return from_row(row)
-
-
-def load_many(market: Marketplace, product_ids: Iterable[str], shop: Document) -> dict[str, Listing]:
-    ids = list(dict.fromkeys(product_ids))
-    query = f"SELECT id, doc, inner, due_time FROM products WHERE id IN ({','.join('?' * len(ids))}) AND +shop_id = ?"
-    return {row["id"]: from_row(row) for row in market.store.read.execute(query, (*ids, shop["id"])).fetchall()}
 
 
 def save(market: Marketplace, *listings: Listing) -> None:

@@ -112,14 +112,19 @@ def _external_store(account: Account) -> Check:
     store = db.session.scalar(select(ExternalStore).where(ExternalStore.account_id == account.id))
     if store is None:
         return _check(name, False, "No external storefront is connected.", remedy)
-    said = str((store.facts or {}).get("environment") or "")
-    ok = bool(store.checked_at) and said == PRODUCTION
-    message = f"{store.base_url} says that its environment is {said}." if said else f"{store.base_url} has not passed Test connection."
-    return _check(name, ok, message, remedy if not said else "Connect the store's production instance.", base_url=store.base_url, environment=said)
+    facts = store.facts or {}
+    said, passed = str(facts.get("environment") or ""), bool(store.checked_at and facts.get("ok"))
+    if said and said != PRODUCTION:
+        message, remedy = f"{store.base_url} says that its environment is {said}.", "Connect the store's production instance."
+    else:
+        message = f"{store.base_url} is a production store and passed Test connection." if passed else f"{store.base_url} has not passed Test connection."
+    return _check(name, passed and said == PRODUCTION, message, remedy, base_url=store.base_url, environment=said)
 
 
 def _permissions(store: MagentoConnection | None) -> Check:
-    missing = list((store.facts if store else {}).get("missing", []))
+    if store is None or not store.checked_at:
+        return _check("Magento permissions", False, "They are not known before a test.", "Choose Test connection under Configuration > Magento.")
+    missing = list(store.facts.get("missing", []))
     message = f"The integration lacks {', '.join(missing)}." if missing else "The integration lacks no permission that a test can see."
     return _check("Magento permissions", not missing, message, "Grant them in Magento under System > Integrations and re-authorise it.", missing=missing)
 

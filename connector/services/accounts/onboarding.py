@@ -13,9 +13,9 @@ from connector.clients import errors as api
 from connector.clients.tiktok import TikTokClient
 from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
+from connector.domain import tiktok_order
 from connector.domain.listing_limits import limits
 from connector.domain.onboarding_changes import CATEGORY, NOUNS, Reference
-from connector.domain.policies import ORDER_STATUSES
 from connector.models.account import SANDBOX, Account, ShopReference
 from connector.services import connections, events, settings
 from connector.services.accounts import onboarding_changes, reasons
@@ -65,7 +65,7 @@ def import_onboarding_data(account_id: int, progress: Progress = lambda stage: N
     tree = _categories(client, account)
     progress("Warehouses")
     rows = [*(tree or ()), *_read(client, progress)]
-    rows += [Reference("order_status", "", status, label, {}) for status, label in ORDER_STATUSES.items()]
+    rows += [Reference("order_status", "", status, label, {}) for status, label in tiktok_order.LABELS.items()]
     progress("Listing prerequisites")
     _read_prerequisites(account_id)
     progress("Cancel reasons")

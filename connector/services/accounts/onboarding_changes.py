@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from connector.core.clock import utcnow
-from connector.core.db import db
+from connector.core.db import db, in_parts
 from connector.core.errors import DomainError
 from connector.domain.onboarding_changes import (
     CARRIER,
@@ -28,18 +28,17 @@ from connector.domain.onboarding_changes import (
     sentence,
     summary,
 )
-from connector.domain.policies import InventoryPolicy, OrderPolicy
+from connector.domain.order_policy import OrderPolicy
+from connector.domain.policies import InventoryPolicy
 from connector.domain.suggestions import category_paths
 from connector.models.account import Account, ShopReference
 from connector.models.listing import ListingCategory, ListingTemplate
 from connector.models.policy import Policy
 from connector.models.trace import Event
-from connector.services import events, policies, runs
+from connector.services import events, policies, policy_users, runs
 from connector.services.products import due
 
 EVENT = "account.onboarded"
-_AT_ONCE = 500
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def store(session: Session, account_id: int, read: Iterable[Reference], kinds: C
     known = [Reference(*row) for row in session.execute(select(*columns).where(ShopReference.account_id == account_id, ShopReference.kind.in_(kinds)))]
     found = compare(known, read)
     now = utcnow()
-    for part in _parts(change.old.id for change in found.changes if change.new is None and change.old is not None):
+    for part in in_parts(change.old.id for change in found.changes if change.new is None and change.old is not None):
         session.execute(delete(ShopReference).where(ShopReference.id.in_(part)))
     fresh, changed = list[dict[str, Any]](), list[dict[str, Any]]()
     for old, new, _ in found.changes:
@@ -154,11 +153,6 @@ def broken_now(account: Account, lost: Collection[tuple[str, str]] = ()) -> list
 def _last_event(account_id: int) -> Event | None:
     query = select(Event).where(Event.subject_type == "account", Event.subject_id == str(account_id), Event.kind == EVENT)
     return db.session.scalar(query.order_by(Event.id.desc()).limit(1))
-
-
-def _parts(values: Iterable[T]) -> Iterator[list[T]]:
-    every = list(dict.fromkeys(values))
-    return (every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE))
 
 
 def _uncapitalised(words: str) -> str:
@@ -235,7 +229,7 @@ def _broken_templates(account_id: int) -> list[Breakage]:
     if not templates or db.session.scalar(select(ShopReference.id).where(*of_tree).limit(1)) is None:
         return []
     nodes: dict[str, Mapping[str, Any]] = {}
-    for part in _parts(row.category_id for row in templates):
+    for part in in_parts(row.category_id for row in templates):
         nodes |= dict(db.session.execute(select(ShopReference.remote_id, ShopReference.data).where(*of_tree, ShopReference.remote_id.in_(part))).all())
     found = []
     for template_id, title, category_id, path in templates:
@@ -249,7 +243,7 @@ def _broken_inventory(account_id: int, lost: Collection[tuple[str, str]]) -> lis
     used = select(ListingTemplate.inventory_policy_id).where(ListingTemplate.account_id == account_id)
     found = list[Breakage]()
     for policy in db.session.scalars(select(Policy).where(Policy.id.in_(used), Policy.deleted_at.is_(None)).order_by(Policy.title)):
-        known = _known(account_id, *policies.account_ids(policy.id))[WAREHOUSE]
+        known = _known(account_id, *policy_users.account_ids(policy.id))[WAREHOUSE]
         for row in InventoryPolicy.model_validate(policy.body).sources if known else ():
             sends, warehouse = f"sends the stock of {row.source_code} to the warehouse", known.get(row.warehouse_id)
             if warehouse is None or (WAREHOUSE, row.warehouse_id) in lost:
@@ -268,7 +262,7 @@ def _broken_orders(account: Account, lost: Collection[tuple[str, str]]) -> list[
         policy = policies.order_policy_row(account)
     except DomainError:
         return []
-    known = _known(account.id, *policies.account_ids(policy.id))[CARRIER]
+    known = _known(account.id, *policy_users.account_ids(policy.id))[CARRIER]
     rows = OrderPolicy.model_validate(policy.body).carrier_mapping if known else ()
     words = "maps {0.magento_carrier} to the carrier {0.tiktok_carrier}, which the shop no longer has"
     return [

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.clients import errors as api
 from connector.clients.tiktok import TikTokClient
 from connector.core.clock import utcnow
-from connector.core.db import db, end_reading, unit_of_work
+from connector.core.db import db, dialect_of, end_reading, unit_of_work
 from connector.domain.rejection import read_eligibility
 from connector.models.account import ShopReference
 from connector.models.order import Order
@@ -25,7 +24,7 @@ def keep(session: Session, account_id: int, names: Sequence[str]) -> None:
     """Remember reason names, verbatim, in the caller's transaction; known ones stay as they are."""
     if not names:
         return
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    dialect = dialect_of(session)
     rows = [
         {"account_id": account_id, "kind": CANCEL, "parent_id": "", "remote_id": name, "name": _words(name), "data": {}, "fetched_at": utcnow()}
         for name in dict.fromkeys(names)

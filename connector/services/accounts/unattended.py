@@ -12,7 +12,7 @@ import requests
 
 from connector.core.db import end_reading
 from connector.core.errors import DomainError
-from connector.domain.policies import CarrierRow, OrderPolicy
+from connector.domain.order_policy import CarrierRow, OrderPolicy
 from connector.models.account import Account
 from connector.services import policies, settings
 from connector.services.accounts.authorise import finish_authorisation, start_authorisation

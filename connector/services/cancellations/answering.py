@@ -119,9 +119,9 @@ def checks(one: Cancellation, order: Order, answer: str) -> list[Check]:
 
 def _steps(one: Cancellation, order: Order, answer: str) -> Any:
     number, status = order.number, one.remote_status
+    said = f"Cancellation {one.cancel_id} of order {number} is {status}" + (f" of the type {one.cancel_type}." if status == PENDING else ".")
     yield _check(
-        "waits_for_answer", status == PENDING and one.cancel_type == requests.BUYER_CANCEL,
-        f"Cancellation {one.cancel_id} of order {number} is {status}." if status != PENDING else f"Cancellation {one.cancel_id} waits for an answer.",
+        "waits_for_answer", status == PENDING and one.cancel_type == requests.BUYER_CANCEL, said,
         "Nothing is to be answered; use Sync Status if the order looks otherwise.", status=status, type=one.cancel_type,
     )  # fmt: skip
     other = one.answer_state == requests.SENDING and one.answer != answer and one.answered_at is not None and one.answered_at >= utcnow() - fence.CLAIM
@@ -204,6 +204,8 @@ def _send(client: TikTokClient, cancellation_id: int, payload: Mapping[str, Any]
         one = session.get_one(Cancellation, cancellation_id, populate_existing=True, with_for_update=True)
         steps = [*checks(one, order, answer), *remote]
         refused = next((step for step in steps if not step["ok"]), None)
+        if refused is not None and (one.answer, one.answer_state) == (answer, requests.ACCEPTED):
+            return  # another worker gave the same answer meanwhile
         events.record_decision("order", order.id, f"cancellation_{answer}", [dict(step) for step in steps])
         if refused is None:
             one.answer, one.answer_state, one.answer_reason, one.answered_by, one.answered_at = answer, requests.SENDING, reason, actor, utcnow()
@@ -223,14 +225,19 @@ def _send(client: TikTokClient, cancellation_id: int, payload: Mapping[str, Any]
     except api.ApiError as error:
         code, title, advice = api.describe(error)
         with unit_of_work() as session:
-            _failed(session.get_one(Cancellation, cancellation_id, populate_existing=True), code, f"{title}: {error.remote_message or error}", advice)
+            one = session.get_one(Cancellation, cancellation_id, populate_existing=True, with_for_update=True)
+            if one.answer_state == requests.ACCEPTED:
+                return  # another worker gave the same answer; TikTok refuses its repetition
+            _failed(one, code, f"{title}: {error.remote_message or error}", advice)
         raise
     with unit_of_work() as session:
-        _accepted(session.get_one(Cancellation, cancellation_id, populate_existing=True))
+        _accepted(session.get_one(Cancellation, cancellation_id, populate_existing=True, with_for_update=True))
 
 
 def _accepted(one: Cancellation) -> None:
     """TikTok took our answer: on the request and, once, on the order's timeline with who gave it."""
+    if one.answer_state == requests.ACCEPTED:
+        return
     one.answer_state, one.answered_at = requests.ACCEPTED, utcnow()
     one.failure_code = one.failure_message = one.failure_remedy = None
     if one.answer == APPROVE:

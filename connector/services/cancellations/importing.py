@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,19 +21,21 @@ from connector.domain.cancellations import BUYER_CANCEL, PENDING
 from connector.models.order import READY, Cancellation, Order, Shipment
 from connector.services import connections, events
 from connector.services.orders import polling
+from connector.services.orders.received import BadRecord
 
 log = logs.get(__name__)
 
 #: Overlap with what is stored already, and the reach of the first import.
 OVERLAP, FIRST_REACH = timedelta(minutes=10), timedelta(days=7)
+Park = Callable[[str, str, DomainError, dict[str, Any]], None]
 _COLUMNS = ("cancel_type", "remote_status", "role", "reason", "reason_text", "respond_by_at", "remote_created_at", "remote_updated_at", "data", "updated_at")
 
 
-def import_account(account_id: int) -> dict[str, int]:
+def import_account(account_id: int, *, park: Park | None = None) -> dict[str, int]:
     """Store the cancellations that TikTok updated since the last known one; ``{read, changed, pending, bad}``.
 
     They are read oldest first and stored page by page, so the greatest update time stored is a safe place to go on from. Orders that are not known
-    yet are imported on the way; an order that TikTok does not give any more leaves its cancellation out.
+    yet are imported on the way. ``park(ref, label, error, data)`` gets every payload that cannot be stored; its neighbours go on.
     """
     client = connections.tiktok(account_id)
     since = db.session.scalar(select(func.max(Cancellation.remote_updated_at)).where(Cancellation.account_id == account_id))
@@ -43,7 +46,7 @@ def import_account(account_id: int) -> dict[str, int]:
     token: str | None = None
     while True:
         page = client.search_cancellations(filters, page_token=token)
-        _store(account_id, client, page.items, counts)
+        _store(account_id, client, page.items, counts, park)
         token = page.next_page_token
         if token is None:
             break
@@ -59,7 +62,7 @@ def read_again(client: TikTokClient, account_id: int, cancel_id: str) -> dict[st
     """One cancellation as TikTok has it now, stored; None when TikTok does not give it."""
     page = client.search_cancellations({"cancel_ids": [cancel_id]})
     found = [item for item in page.items if str(item.get("cancel_id")) == cancel_id]
-    _store(account_id, client, found, {"read": 0, "changed": 0, "bad": 0})
+    _store(account_id, client, found, {"read": 0, "changed": 0, "bad": 0}, None)
     return found[0] if found else None
 
 
@@ -70,50 +73,65 @@ def respond_by(cancellation: dict[str, Any]) -> datetime | None:
     return from_epoch(min(deadlines)) if deadlines else None
 
 
-def _store(account_id: int, client: TikTokClient, items: list[dict[str, Any]], counts: dict[str, int]) -> None:
-    counts["read"] += len(items)
-    numbers = {str(item.get("order_id") or "") for item in items} - {""}
-    polling.import_unknown(
-        account_id, client, numbers,
-        park=lambda record: log.warning("order_unreadable", account_id=account_id, order=record.ref, field=record.error.field),
-    )  # fmt: skip
+def _store(account_id: int, client: TikTokClient, items: Iterable[Any], counts: dict[str, int], park: Park | None) -> None:
+    """One page: read, import what is unknown of its orders, write in one transaction."""
+
+    def set_aside(payload: Any, error: DomainError) -> None:
+        counts["bad"] += 1
+        named = payload.get("cancel_id") if isinstance(payload, Mapping) else None
+        log.warning("cancellation_unreadable", account_id=account_id, cancel_id=str(named or "")[:40], fault=str(error)[:200])
+        if park is not None:
+            record = BadRecord(f"cancellation-{str(named or 'unreadable')[:40]}", payload, error)
+            park(record.ref, f"Cancellation {named or 'without an id'}", error, record.parked_data())
+
+    read: dict[str, tuple[str, dict[str, Any]]] = {}
+    for item in items:
+        counts["read"] += 1
+        try:
+            number, row = _row(account_id, item)
+        except Exception as fault:  # whatever is wrong with one cancellation, its neighbours are taken in
+            set_aside(item, _unreadable(f"{type(fault).__name__}: {fault}"))
+            continue
+        if row["cancel_id"] not in read or read[row["cancel_id"]][1]["remote_updated_at"] <= row["remote_updated_at"]:
+            read[row["cancel_id"]] = number, row
+    numbers = {number for number, _ in read.values()}
+    polling.import_unknown(account_id, client, numbers, park=lambda record: set_aside(record.payload, record.error))
+    strangers = []
     with unit_of_work() as session:
         orders = {order.number: order for order in session.scalars(select(Order).where(Order.account_id == account_id, Order.number.in_(numbers)))}
-        ids = [str(item.get("cancel_id")) for item in items]
-        known = {
-            row.cancel_id: row
-            for row in session.execute(
-                select(Cancellation.cancel_id, Cancellation.remote_updated_at, Cancellation.remote_status, Cancellation.respond_by_at).where(
-                    Cancellation.account_id == account_id, Cancellation.cancel_id.in_(ids)
-                )
-            )
-        }
+        columns = (Cancellation.cancel_id, Cancellation.remote_updated_at, Cancellation.remote_status, Cancellation.respond_by_at)
+        query = select(*columns).where(Cancellation.account_id == account_id, Cancellation.cancel_id.in_(read))
+        known = {row.cancel_id: row for row in session.execute(query)}
         rows: dict[str, dict[str, Any]] = {}
-        for item in items:
-            try:
-                row = _row(account_id, item, orders)
-            except (KeyError, TypeError, ValueError, AttributeError) as fault:
-                counts["bad"] += 1
-                log.warning("cancellation_unreadable", account_id=account_id, cancel_id=str(item.get("cancel_id", ""))[:40], fault=repr(fault)[:200])
-                continue
-            before = known.get(row["cancel_id"]) if row else None
-            same = before is not None and (before.remote_updated_at, before.remote_status) == (row["remote_updated_at"], row["remote_status"]) if row else True
-            if row is None or same or (before is not None and before.remote_updated_at and before.remote_updated_at > row["remote_updated_at"]):
-                continue
-            if before is not None:
-                row["respond_by_at"] = row["respond_by_at"] or before.respond_by_at  # TikTok drops it with the answer; it tells an automatic one
-            rows[row["cancel_id"]] = row
-        if not rows:
-            return
-        counts["changed"] += len(rows)
-        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(Cancellation.__table__)
-        session.execute(
-            statement.on_conflict_do_update(index_elements=["account_id", "cancel_id"], set_={name: statement.excluded[name] for name in _COLUMNS}),
-            list(rows.values()),
-        )
-        _note_endings(session, {row.cancel_id: row.remote_status for row in known.values()}, list(rows))
-        _flag_orders(session, orders, list(rows.values()))
+        for cancel_id, (number, row) in read.items():
+            order, before = orders.get(number), known.get(cancel_id)
+            if order is None:
+                strangers.append(row["data"])
+            elif before is None or not _old(before, row):
+                respond = row["respond_by_at"] or (before.respond_by_at if before else None)  # TikTok drops it with the answer; it tells an automatic one
+                rows[cancel_id] = row | {"order_id": order.id, "respond_by_at": respond}
+        if rows:
+            counts["changed"] += len(rows)
+            dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+            statement = dialect.insert(Cancellation.__table__)
+            session.execute(
+                statement.on_conflict_do_update(index_elements=["account_id", "cancel_id"], set_={name: statement.excluded[name] for name in _COLUMNS}),
+                list(rows.values()),
+            )
+            _note_endings(session, {row.cancel_id: row.remote_status for row in known.values()}, list(rows))
+            _flag_orders(session, orders, list(rows.values()))
+    for payload in strangers:
+        set_aside(payload, _unreadable(f"it names the order {payload.get('order_id')}, which TikTok does not give to this shop"))
+
+
+def _old(before: Any, row: dict[str, Any]) -> bool:
+    """Whether what is stored is the same, or newer."""
+    same = (before.remote_updated_at, before.remote_status) == (row["remote_updated_at"], row["remote_status"])
+    return same or bool(before.remote_updated_at and before.remote_updated_at > row["remote_updated_at"])
+
+
+def _unreadable(why: str) -> DomainError:
+    return DomainError("cancellation.unreadable", f"TikTok sent a cancellation that cannot be read: {why}", "Look at the order in Seller Center.")
 
 
 def _note_endings(session: Session, were: dict[str, str], changed: list[str]) -> None:
@@ -136,14 +154,11 @@ def _note_endings(session: Session, were: dict[str, str], changed: list[str]) ->
             )  # fmt: skip
 
 
-def _row(account_id: int, item: dict[str, Any], orders: dict[str, Order]) -> dict[str, Any] | None:
-    order = orders.get(str(item["order_id"]))
-    if order is None:
-        return None
-    return {
+def _row(account_id: int, item: Any) -> tuple[str, dict[str, Any]]:
+    """(TikTok's order id, the row without our order). Raises for another shape, also of what only the pages show."""
+    row = {
         "account_id": account_id,
-        "order_id": order.id,
-        "cancel_id": str(item["cancel_id"])[:40],
+        "cancel_id": str(item["cancel_id"] or ""),
         "cancel_type": str(item.get("cancel_type") or "")[:40],
         "remote_status": str(item.get("cancel_status") or "")[:60],
         "role": str(item.get("role") or "")[:20],
@@ -155,20 +170,23 @@ def _row(account_id: int, item: dict[str, Any], orders: dict[str, Order]) -> dic
         "data": item,
         "updated_at": utcnow(),
     }
+    if not 0 < len(row["cancel_id"]) <= 40 or row["remote_updated_at"] is None:
+        raise ValueError("its id or update time is missing")
+    requests.line_ids(item)
+    dict(item.get("refund_amount") or {})
+    return str(item["order_id"]), row
 
 
 def _flag_orders(session: Session, orders: dict[str, Order], rows: list[dict[str, Any]]) -> None:
-    """Whether the buyer's request still waits decides the order's flag (the gate "no open cancellation request" reads it)."""
+    """Whether the buyer's request still waits decides the order's flag (the gate "no open cancellation request" reads it). Where a type or status is
+    unknown nothing is guessed: the flag stays as TikTok's order has it."""
     by_id = {order.id: order for order in orders.values()}
     touched = {row["order_id"] for row in rows}
-    waiting = set(
-        session.scalars(
-            select(Cancellation.order_id).where(
-                Cancellation.order_id.in_(touched), Cancellation.cancel_type == BUYER_CANCEL, Cancellation.remote_status == PENDING
-            )
-        )
-    )
-    for order_id in touched:
+    query = select(Cancellation.order_id, Cancellation.cancel_type, Cancellation.remote_status).where(Cancellation.order_id.in_(touched))
+    requested = [tuple(row) for row in session.execute(query)]
+    waiting = {order_id for order_id, *words in requested if words == [BUYER_CANCEL, PENDING]}
+    unclear = {order_id for order_id, kind, status in requested if not requests.known(kind, status)}
+    for order_id in touched - (unclear - waiting):
         order, asked = by_id[order_id], order_id in waiting
         if order.cancel_requested != asked and order.remote_status != tiktok.CANCELLED:
             order.cancel_requested = asked

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, func, literal, or_, select
 
 from connector.core.db import db
 from connector.domain import deadlines
@@ -77,11 +77,13 @@ class Source:
     cases: tuple[ColumnElement[bool], ...]
     order_id: Any = Order.id
     estimable: Collection[str] | None = None  #: order statuses for which the table has a word; None: all
+    guessed: Any = None  #: whether ``due`` is an estimate that was stored; None: never
 
     def select(self, *conditions: ColumnElement[bool]) -> Select[Any]:
         found = select(
             self.pk.label("pk"), self.order_id.label("order_id"), Order.number, self.reference.label("reference"), Order.remote_status,
-            self.start.label("start"), self.due.label("due"), func.coalesce(Order.failure_message, literal("")).label("trouble"),
+            self.start.label("start"), self.due.label("due"), (false() if self.guessed is None else self.guessed).label("guessed"),
+            func.coalesce(Order.failure_message, literal("")).label("trouble"),
         )  # fmt: skip
         if self.order_id is not Order.id:
             found = found.join(Order, Order.id == self.order_id)
@@ -107,7 +109,7 @@ SOURCES: dict[str, Source] = {
     ),
     ANSWER_RETURN: Source(
         ANSWER_RETURN, "return", Return.id, Return.respond_by_at, func.coalesce(Return.remote_created_at, Return.remote_updated_at), Return.account_id,
-        Return.return_id, (Return.needs_answer.is_(True),), order_id=Return.order_id,
+        Return.return_id, (Return.needs_answer.is_(True),), order_id=Return.order_id, guessed=Return.deadline_estimated,
     ),
 }  # fmt: skip
 
@@ -152,14 +154,14 @@ def rows(
     conditions: Sequence[ColumnElement[bool]] = (),
     given: Sequence[ColumnElement[bool]] = (),
 ) -> Iterator[Deadline]:
-    """The deadlines of one source with ``after`` < due <= ``until``: TikTok's own, then the estimated ones. ``given``: conditions on the former only."""
+    """The deadlines of one source with ``after`` < due <= ``until``: the stored ones, then those estimated now. ``given``: conditions on the former only."""
     for case in source.cases:
         base = (source.account == account.id, case, *conditions)
         window = [source.due.is_not(None)]
         window += [source.due > after] if after is not None else []
         window += [source.due <= until] if until is not None else []
         for row in db.session.execute(source.select(*base, *window, *given).order_by(source.due, source.pk).limit(limit)):
-            yield _deadline(source, account, row, row.due, False)
+            yield _deadline(source, account, row, row.due, bool(row.guessed))
         yield from estimated(source, account, case, after=after, until=until, conditions=conditions)
 
 

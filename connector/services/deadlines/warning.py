@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.core.db import db, unit_of_work
+from connector.core.errors import DomainError
 from connector.domain import deadlines
 from connector.domain.deadlines import ANSWER_CANCELLATION, ANSWER_RETURN, AUTO_CANCEL, HALF, PASSED, SHIP_BY, SOON, Leads
 from connector.models.account import Account
@@ -126,8 +127,11 @@ def _keep(session: Session, fresh: list[tuple[Deadline, str]], now: datetime) ->
 
 
 def _line(one: Deadline) -> str:
+    """A line of the mail, in the time zone of the Configuration page."""
     about = f" (estimated; TikTok names no time){'.' if one.trouble else ''}" if one.estimated else ""
-    return f"{one.number}  {_WORDS[one.kind]} {one.due_at:%Y-%m-%d %H:%M} UTC{about}  {one.trouble}".rstrip()
+    assert one.due_at is not None
+    when = one.due_at.astimezone(settings.time_zone())
+    return f"{one.number}  {_WORDS[one.kind]} {when:%Y-%m-%d %H:%M %Z}{about}  {one.trouble}".rstrip()
 
 
 def _sentence(one: Deadline, level: str) -> str:
@@ -154,6 +158,9 @@ def _mail(account: Account, new: list[tuple[Deadline, str]]) -> None:
     subject = f"{account.title}: {', '.join(counts)}"
     body = "\n\n".join(parts) + f"\n\nThe list is at {settings.config().public_url}/deadlines/; each order says what to do."
     mail.notify("deadlines", subject=subject, body=body, account=account)
-    policy, _ = policies.order_policy(account)
+    try:
+        policy, _ = policies.order_policy(account)
+    except DomainError:  # without a policy nobody else asked for mail; the warnings on screen stand
+        return
     if policy.notify and policy.notification_email and policy.notification_email not in settings.get("notify.recipients"):
         mail.queue(policy.notification_email, subject=subject, body=body, account=account)

@@ -13,7 +13,8 @@ import orjson
 import requests
 from sqlalchemy import select, update
 
-from connector.clients.base import Answer, Call
+from connector.clients.answer import Answer
+from connector.clients.base import Call
 from connector.clients.errors import ApiError, Rejected, describe
 from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
@@ -24,7 +25,7 @@ from connector.services.oms import connection, feed, signing
 from connector.services.oms.feed import ANNOUNCED, FAILED, WAITING
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
-#: With the pauses between them: about eighteen hours.
+#: With the pauses between them: about seventeen hours.
 MOST_ATTEMPTS = 25
 _KEPT = 300
 

@@ -24,6 +24,8 @@ from connector.services import events
 
 #: How long a claimed update is believed to be under way.
 CLAIM = timedelta(seconds=120)
+#: A claimed update is looked at again after these seconds, then ever less often: the eight attempts of a run's item outlast the claim of a dead worker.
+LOOK_SECONDS = 3.0
 PATIENCE = timedelta(days=1)
 UNKNOWN_ORDER, WAITING = "oms.order_unknown", "oms.waits"
 ACTOR = "OMS"
@@ -206,9 +208,10 @@ def _claim(update_id: int) -> Claimed | str:
         if won != 1:
             if row.state != UPDATE_RECEIVED:
                 return _said(row) if row.state != UPDATE_FAILED else row.message
+            left = ((row.retry_at or now) - now).total_seconds()
             raise api.Unavailable(
                 f"Update {row.event_id} is being carried out by another worker", system="connector", operation="oms.apply", code="oms.in_progress",
-                retry_after=max(1.0, ((row.retry_at or now) - now).total_seconds()),
+                retry_after=max(1.0, min(left, max(LOOK_SECONDS, CLAIM.total_seconds() - left))),
             )  # fmt: skip
         if row.order_id is None:
             row.order_id = find_order(row.account_id, row.order_number)

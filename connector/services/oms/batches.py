@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -144,10 +145,15 @@ def _csv(data: bytes) -> list[Line]:
 
 def _line(number: int, row: list[str], places: Mapping[str, int]) -> Line:
     cells = {column: csv_lines.cell_of(row, place) for column, place in places.items()}
+    entry: dict[str, Any] = {"id": cells["event_id"], "order_id": cells["order_id"]}
+    fault = None
     try:
-        return Line(number, _entry(cells))
-    except oms.BadEntry as fault:
-        return Line(number, fault)
+        entry |= _entry(cells)
+        if "items" in entry:
+            oms.read(entry)  # before it is put together with others, which a fault of its own would take along
+    except oms.BadEntry as found:
+        fault = found
+    return Line(number, entry, fault=fault)
 
 
 def _entry(cells: Mapping[str, str]) -> dict[str, Any]:
@@ -158,7 +164,7 @@ def _entry(cells: Mapping[str, str]) -> dict[str, Any]:
         allowed = "shipped, cancelled, delivered, cancellation_accepted, cancellation_rejected or goods_received"
         raise oms.BadEntry("action", f"The action {cells['action'][:60]!r} is not known.", f"Use {allowed}.")
     action, more = kind
-    entry: dict[str, Any] = {"id": cells["event_id"], "type": action, "order_id": cells["order_id"], **more}
+    entry: dict[str, Any] = {"type": action, **more}
     if action == oms.SHIPPED:
         entry |= {"tracking_number": cells["tracking_number"], "carrier": cells["carrier"]}
     if action == oms.CANCELLATION_ANSWERED and not more:
@@ -168,15 +174,18 @@ def _entry(cells: Mapping[str, str]) -> dict[str, Any]:
     if cells["reason"] and action in (oms.CANCELLED, oms.CANCELLATION_ANSWERED):
         entry["reason"] = cells["reason"]
     if action in (oms.SHIPPED, oms.GOODS_RECEIVED) and (cells["sku"] or cells["quantity"]):
+        if not cells["sku"]:
+            raise oms.BadEntry("sku", "A quantity is given, but no SKU.", "Add the SKU, or leave the quantity empty: the parcel then holds all that is left.")
         entry["items"] = [{"sku": cells["sku"], "quantity": _quantity(cells["quantity"])}]
     return entry
 
 
 def _quantity(text: str) -> int:
-    plain = text.split(".")[0].split(",")[0] if text.rstrip("0").endswith((".", ",")) else text
-    if plain and not (plain.isascii() and plain.isdigit() and len(plain) <= 6 and int(plain)):
+    """2, 2.0 and 2,00; 1,000 may be one or a thousand, so it is neither."""
+    found = re.fullmatch(r"([0-9]{1,6})([.,]0{1,2}|[.,]0{4,})?", text or "1")
+    if found is None or not int(found[1]):
         raise oms.BadEntry("quantity", f"The quantity {text[:20]!r} is not a whole number above 0.", "Correct it and send the line again.")
-    return int(plain or 1)
+    return int(found[1])
 
 
 def _together(found: list[Line]) -> list[Line]:
@@ -185,7 +194,7 @@ def _together(found: list[Line]) -> list[Line]:
     kept: list[Line] = []
     for line in found:
         entry = line.entry
-        if isinstance(entry, dict) and entry.get("items"):
+        if line.fault is None and entry.get("items"):
             key = (entry["type"], entry["order_id"], entry.get("tracking_number", "").casefold(), entry.get("carrier", ""))
             if key in first:
                 owner = kept[first[key]]

@@ -7,6 +7,7 @@ are somebody's unfinished work; any other file is read when it has not changed f
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import orjson
 
 from connector.core import logs
-from connector.core.db import end_reading
+from connector.core.db import db, end_reading
 from connector.core.errors import DomainError
 from connector.models.oms import FOLDER, UPDATE_FAILED, OmsUpdate
 from connector.services import settings
@@ -26,6 +27,9 @@ log = logs.get(__name__)
 STABLE_SECONDS = 10.0
 UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
 SUFFIXES = (".csv", ".txt", ".json")
+RESULT = ".result.json"
+#: Bytes that the name of a file may have.
+LONGEST_NAME = 255
 AT_ONCE = 100
 ACTOR = "drop folder"
 
@@ -36,7 +40,10 @@ def place(account_id: int) -> Path:
 
 
 def look(account_id: int, *, stable_seconds: float = STABLE_SECONDS) -> list[str]:
-    """Take every whole file, oldest first; the names that were moved. Nothing happens while the connection has no drop folder."""
+    """Take every whole file, oldest first; the names that were moved. Nothing happens while the connection has no drop folder.
+
+    Raises ``DomainError`` when the others are taken, naming files that could not be read or moved.
+    """
     row = connection.get(account_id)
     wanted = row is not None and row.active and row.drop_folder
     end_reading()
@@ -45,11 +52,34 @@ def look(account_id: int, *, stable_seconds: float = STABLE_SECONDS) -> list[str
     home = place(account_id)
     for name in ("in", "done", "failed"):
         (home / name).mkdir(parents=True, exist_ok=True, mode=0o700)
-    return [path.name for path in _whole(home / "in", stable_seconds) if _take(account_id, home, path)]
+    taken, stuck = [], []
+    for path in _whole(home / "in", stable_seconds):
+        if len(taken) == AT_ONCE:
+            break
+        try:
+            _take(account_id, home, path)
+            taken.append(_shown(path))
+        except FileNotFoundError:
+            continue  # its sender has taken it back
+        except OSError as fault:
+            stuck.append(f"{_shown(path)} ({fault.strerror or fault})")
+        except Exception as fault:
+            db.session.rollback()
+            log.exception("drop_folder_file", account_id=account_id)
+            stuck.append(f"{_shown(path)} ({type(fault).__name__}, see the log)")
+    if stuck:
+        raise DomainError(
+            "oms.folder_stuck", f"{len(stuck)} of the drop folder's files cannot be taken: {', '.join(stuck[:10])}.",
+            f"Let the user that runs the connector read them and move them from {home / 'in'} to the folders done and failed beside it.",
+        )  # fmt: skip
+    return taken
 
 
 def _whole(folder: Path, stable_seconds: float) -> list[Path]:
-    """Plain files that nobody has touched for a while. Links and folders are left alone: they may lead out of here."""
+    """Plain files that nobody has touched for a while. Links and folders are left alone: they may lead out of here.
+
+    What counts is when this machine saw the file change; its own date is the sender's, whose clock may be ahead.
+    """
     found = []
     now = time.time()
     with os.scandir(folder) as entries:
@@ -58,22 +88,19 @@ def _whole(folder: Path, stable_seconds: float) -> list[Path]:
             if name.startswith(".") or name.endswith(UNFINISHED) or not entry.is_file(follow_symlinks=False):
                 continue
             facts = entry.stat(follow_symlinks=False)
-            if now - max(facts.st_mtime, facts.st_ctime) >= stable_seconds:
+            if now - facts.st_ctime >= stable_seconds:
                 found.append((facts.st_mtime, Path(entry.path)))
-    return [path for _, path in sorted(found)[:AT_ONCE]]
+    return [path for _, path in sorted(found)]
 
 
-def _take(account_id: int, home: Path, path: Path) -> bool:
-    try:
-        data = _content(path)
-    except OSError as fault:
-        log.warning("drop_folder_unreadable", account_id=account_id, fault=type(fault).__name__)
-        return False
-    result: dict[str, object] = {"file": path.name}
+def _take(account_id: int, home: Path, path: Path) -> None:
+    data = _content(path)
+    shown = _shown(path)
+    result: dict[str, object] = {"file": shown}
     try:
         if not path.name.casefold().endswith(SUFFIXES):
-            raise DomainError("oms.file_name", f"{path.name} is neither a .csv nor a .json file.", "Name it by what it holds.")
-        taken = batches.take(account_id, data, file_name=path.name, source=FOLDER, actor=ACTOR)
+            raise DomainError("oms.file_name", f"{shown} is neither a .csv nor a .json file.", "Name it by what it holds.")
+        taken = batches.take(account_id, data, file_name=shown, source=FOLDER, actor=ACTOR)
         bad = [line for line in _all_lines(taken.batch.id) if line.state == UPDATE_FAILED and line.code == UNREADABLE]
         result |= {
             "batch": taken.batch.id,
@@ -87,10 +114,20 @@ def _take(account_id: int, home: Path, path: Path) -> bool:
         where = "failed"
     end_reading()
     target = _free(home / where, path.name)
-    beside = target.with_name(target.name + ".result.json")
+    beside = target.with_name(target.name + RESULT)
     beside.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
-    os.replace(path, target)
-    return True
+    try:
+        shutil.move(path, target)  # "in" may be a volume of its own
+    except OSError:
+        beside.unlink()  # the file is tried again, and must leave nothing behind each time
+        if path.exists():
+            target.unlink(missing_ok=True)  # copied from another volume, where it cannot be removed
+        raise
+
+
+def _shown(path: Path) -> str:
+    """The file's name for people and for JSON; bytes that are no UTF-8 are question marks."""
+    return os.fsencode(path.name).decode("utf-8", "replace").replace("\ufffd", "?")
 
 
 def _content(path: Path) -> bytes:
@@ -112,10 +149,12 @@ def _all_lines(batch_id: int) -> list[OmsUpdate]:
 
 
 def _free(folder: Path, name: str) -> Path:
-    """A name in ``folder`` that is not taken: name.csv, name-2.csv, ..."""
+    """A name in ``folder`` that is not taken: name.csv, name-2.csv, ... A long one is cut so that its result can stand beside it."""
     stem, suffix = os.path.splitext(name)
     for number in range(1, 100_000):
-        found = folder / (name if number == 1 else f"{stem}-{number}{suffix}")
-        if not found.exists() and not found.with_name(found.name + ".result.json").exists():
+        end = suffix if number == 1 else f"-{number}{suffix}"
+        room = LONGEST_NAME - len(os.fsencode(end + RESULT))
+        found = folder / (os.fsdecode(os.fsencode(stem)[: max(1, room)]) + end)
+        if not found.exists() and not found.with_name(found.name + RESULT).exists():
             return found
     raise OSError(f"{folder} is full of files called {name}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import inspect, select
+from sqlalchemy import and_, inspect, not_, select
 
 from connector.core.db import db
 from connector.core.errors import NotFoundError
 from connector.models.account import Account
-from connector.models.oms import OmsUpdate
+from connector.models.oms import UPDATE_IGNORED, OmsUpdate
 from connector.models.order import Order, OrderLine, OrderPayload
-from connector.services.oms import apply, records
+from connector.services.oms import apply, records, updates
 
 _MOST = 200
 
@@ -24,12 +24,11 @@ def order(account_id: int, number: str) -> dict[str, Any]:
     if row is None or account is None:
         raise NotFoundError("order.unknown", f"Account {account_id} has no order with this number.", "Check the number; TikTok's order id is the usual one.")
     lines = db.session.scalars(select(OrderLine).where(OrderLine.order_id == row.id).order_by(OrderLine.id)).all()
-    payload = db.session.get(OrderPayload, row.id)
-    body, address = (payload.body, payload.address) if payload else ({}, None)
+    body, address = _payload(row.id)
     record = records.record({**_columns(row), "account": account.title}, [_columns(line) for line in lines], body, address)
-    said = db.session.scalars(
-        select(OmsUpdate).where(OmsUpdate.account_id == account_id, OmsUpdate.order_number.in_((row.number, number))).order_by(OmsUpdate.id.desc()).limit(_MOST)
-    )
+    told = OmsUpdate.account_id == account_id, OmsUpdate.order_number.in_((row.number, number))
+    repeats = and_(OmsUpdate.event_id.startswith(updates.ROW), OmsUpdate.state == UPDATE_IGNORED)
+    said = db.session.scalars(select(OmsUpdate).where(*told, not_(repeats)).order_by(OmsUpdate.id.desc()).limit(_MOST))
     return {**record, "updates": [_update(one) for one in said]}
 
 
@@ -37,8 +36,18 @@ def _columns(row: Any) -> dict[str, Any]:
     return {column.key: getattr(row, column.key) for column in inspect(type(row)).column_attrs}
 
 
+def _payload(order_id: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """What TikTok sent of the order, and its last unmasked address; nothing when it cannot be decrypted, as in a feed."""
+    try:
+        found = db.session.execute(select(OrderPayload.body, OrderPayload.address).where(OrderPayload.order_id == order_id)).one_or_none()
+    except ValueError:
+        db.session.rollback()
+        found = None
+    return (found.body or {}, found.address) if found else ({}, None)
+
+
 def _update(row: OmsUpdate) -> dict[str, Any]:
     return {
-        "id": row.event_id, "type": row.action, "state": row.state, "code": row.code, "message": row.message, "remedy": row.remedy,
+        "id": updates.own_id(row) or row.event_id.strip(), "type": row.action, "state": row.state, "code": row.code, "message": row.message, "remedy": row.remedy,
         "received_at": row.received_at,
     }  # fmt: skip

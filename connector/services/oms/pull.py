@@ -10,7 +10,8 @@ import orjson
 import requests
 from sqlalchemy.orm import Session
 
-from connector.clients.base import USER_AGENT, Answer, Call
+from connector.clients.answer import Answer
+from connector.clients.base import USER_AGENT, Call
 from connector.clients.errors import Rejected, Unavailable, Unexpected
 from connector.core.db import end_reading, unit_of_work
 from connector.core.errors import DomainError

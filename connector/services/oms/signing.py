@@ -23,18 +23,18 @@ def sign(secret: str, body: bytes, *, at: datetime | None = None) -> dict[str, s
     return {TIMESTAMP: timestamp, SIGNATURE: f"v1={_digest(secret, timestamp, body)}"}
 
 
-def verify(secret: str, headers: Mapping[str, str], body: bytes, *, at: datetime | None = None) -> bool:
-    """Whether ``headers`` prove that a holder of ``secret`` sent ``body`` within five minutes of now (or ``at``). Compares in constant time.
+def age(secret: str, headers: Mapping[str, str], body: bytes, *, at: datetime | None = None) -> timedelta | None:
+    """How long before now (or ``at``) a holder of ``secret`` signed ``body``; None when none has. More than ``WINDOW`` proves nothing. Constant time.
 
     Several signatures may stand beside each other with commas; one that fits is enough, and those of unknown versions are passed over.
     """
     timestamp = str(headers.get(TIMESTAMP, "")).strip()
     given = str(headers.get(SIGNATURE, ""))
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
-        return False
+        return None
     wanted = f"v1={_digest(secret, timestamp, body)}".encode()
     fits = sum(hmac.compare_digest(wanted, one.strip().encode()) for one in given.split(",")[:5]) > 0  # all of them, whichever fits
-    return fits and abs(int(timestamp) - to_epoch(at or utcnow())) <= WINDOW.total_seconds()
+    return timedelta(seconds=to_epoch(at or utcnow()) - int(timestamp)) if fits else None
 
 
 def _digest(secret: str, timestamp: str, body: bytes) -> str:

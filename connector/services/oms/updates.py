@@ -22,6 +22,9 @@ from connector.services import events, runs
 
 #: The code of an entry that could not be read.
 UNREADABLE = "oms.unreadable"
+#: With this begins the key of a row that is no update of its own: the line of a file that is known or belongs to another line, an entry that cannot be read.
+#: Event ids of an OMS are stripped, so none begins like it.
+ROW = " "
 _AT_ONCE = 200
 
 
@@ -47,11 +50,12 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One entry of a file. ``entry``: what ``domain.oms_events.read`` takes, or the fault found already; ``of``: its parcel stands in that earlier line."""
+    """One entry of a file. ``entry``: what ``domain.oms_events.read`` takes; ``of``: its parcel stands in that earlier line; ``fault``: found already."""
 
     number: int
     entry: Any
     of: int = 0
+    fault: oms_events.BadEntry | None = None
 
 
 def receive(account_id: int, source: str, entries: Iterable[Any], *, batch_id: int | None = None) -> Received:
@@ -95,6 +99,13 @@ def get(update_id: int) -> OmsUpdate:
     return found
 
 
+def own_id(row: OmsUpdate) -> str:
+    """The OMS's own id of an update; empty when it gave none."""
+    if row.event_id.startswith((ROW, oms_events.DIGEST)):
+        return str(row.data.get("id") or "")
+    return row.event_id
+
+
 def known_account(account_id: int) -> Account:
     """The account, or ``NotFoundError``."""
     found = db.session.get(Account, account_id)
@@ -128,7 +139,7 @@ def _store(account_id: int, source: str, lines: list[Line], batch_id: int | None
                 text = f"It belongs to the parcel of line {line.of}." if line.of else f"Update {key} was received before; nothing is done twice."
                 db.session.add(
                     _row(
-                        account_id, f"line:{batch_id}:{line.number}", source, entry, orders,
+                        account_id, _line_key(batch_id, line), source, entry, orders,
                         batch_id=batch_id, line=line.number, state=UPDATE_IGNORED, message=text, done_at=utcnow(),
                     )
                 )  # fmt: skip
@@ -140,8 +151,8 @@ def _store(account_id: int, source: str, lines: list[Line], batch_id: int | None
 
 
 def _read(line: Line) -> dict[str, Any]:
-    if isinstance(line.entry, oms_events.BadEntry):
-        raise line.entry
+    if line.fault is not None:
+        raise line.fault
     return oms_events.read(line.entry)
 
 
@@ -149,8 +160,12 @@ def _id_of(entry: Any) -> str:
     return oms_events.safe_id(entry.get("id")) if isinstance(entry, dict) else ""
 
 
+def _line_key(batch_id: int, line: Line) -> str:
+    return f"{ROW}line:{batch_id}:{line.number}"
+
+
 def _row(account_id: int, key: str, source: str, entry: dict[str, Any], orders: dict[str, int], **facts: Any) -> OmsUpdate:
-    data = {name: value for name, value in entry.items() if name not in ("id", "type", "order_id")}
+    data = {name: value for name, value in entry.items() if name not in ("type", "order_id") and (name != "id" or key.startswith(ROW))}
     return OmsUpdate(
         account_id=account_id, event_id=key, source=source, order_number=entry["order_id"], order_id=orders.get(entry["order_id"]),
         action=entry["type"], data=data, **facts,
@@ -160,7 +175,7 @@ def _row(account_id: int, key: str, source: str, entry: dict[str, Any], orders: 
 def _keep_bad(account_id: int, source: str, line: Line, batch_id: int | None, problem: Problem) -> None:
     """A row that says what is wrong; the same bad entry again (a pull that is repeated) is kept once."""
     entry = line.entry if isinstance(line.entry, dict) else {}
-    key = f"line:{batch_id}:{line.number}" if batch_id is not None else "bad:" + oms_events.digest(line.entry)
+    key = _line_key(batch_id, line) if batch_id is not None else f"{ROW}bad:{oms_events.digest(line.entry)}"
     if batch_id is None and db.session.scalar(select(OmsUpdate.id).where(OmsUpdate.account_id == account_id, OmsUpdate.event_id == key)):
         return
     order, action = (value if isinstance(value, str) else "" for value in (entry.get("order_id"), entry.get("type")))

@@ -12,7 +12,7 @@ from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain.carriers import Suggestion, normalise, suggest
-from connector.domain.policies import CarrierRow, OrderPolicy
+from connector.domain.order_policy import CarrierRow, OrderPolicy
 from connector.models.account import Account
 from connector.models.order import Order, Shipment
 from connector.models.policy import Policy

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
+from connector.domain import tiktok_order as tiktok
 from connector.models.account import Account
 from connector.models.order import CANCELLED, CREATED, CREATING, READY, Order, OrderLine, Shipment, SkuMapping
 from connector.services import connections, events, runs, storefronts
@@ -52,7 +53,7 @@ def groups(account_id: int | None = None) -> list[Cause]:
     found = [
         Cause(
             f"{MAP_CARRIER}:{one.account_id}:{one.carrier}", one.account_id, titles[one.account_id], "carrier.unknown", MAP_CARRIER, one.carrier,
-            f"The Magento carrier {one.carrier!r} is not mapped to a TikTok carrier that is offered.", "Map it; every parcel that waits for it is sent then.",
+            f"The carrier {one.carrier!r} is not mapped to a TikTok carrier that is offered.", "Map it; every parcel that waits for it is sent then.",
             one.parcels, tuple((suggestion.provider, suggestion.confidence) for suggestion in one.suggestions),
         )
         for one in carriers.waiting(account_id)
@@ -130,13 +131,17 @@ def members(key: str) -> list[int]:
 
 
 def retry(order_ids: Sequence[int], *, actor: str, why: str) -> Healed:
-    """Try these orders again, as one run per account and kind of work: those in Magento are shipped, the others created."""
+    """Try these orders again, as one run per account and kind of work: those in Magento are shipped, or taken back where TikTok cancelled them; the others
+    are created."""
+    undoing: dict[int, list[tuple[str, str]]] = defaultdict(list)
     shipping: dict[int, list[tuple[str, str]]] = defaultdict(list)
     creating: dict[int, list[tuple[str, str]]] = defaultdict(list)
     with unit_of_work() as session:
         for order in session.scalars(select(Order).where(Order.id.in_(list(order_ids))).order_by(Order.id)):
             item = (str(order.id), order.number)
-            if order.state == CREATED:
+            if order.state == CREATED and order.remote_status == tiktok.CANCELLED:
+                undoing[order.account_id].append(item)
+            elif order.state == CREATED:
                 for parcel in session.scalars(select(Shipment).where(Shipment.order_id == order.id, Shipment.state == parcels.FAILED)):
                     parcel.state, parcel.retry_at = parcels.PENDING, None
                 shipping[order.account_id].append(item)
@@ -144,8 +149,9 @@ def retry(order_ids: Sequence[int], *, actor: str, why: str) -> Healed:
                 state.set_state(order, READY, reason=why)
                 creating[order.account_id].append(item)
         submitted = [runs.submit("orders.ship", account_id=account, items=items, started_by=actor) for account, items in shipping.items()]
+        submitted += [runs.submit("orders.follow", account_id=account, items=items, started_by=actor) for account, items in undoing.items()]
         submitted += [runs.submit("orders.create", account_id=account, items=items, started_by=actor) for account, items in creating.items()]
-    count = sum(map(len, (*shipping.values(), *creating.values())))
+    count = sum(map(len, (*undoing.values(), *shipping.values(), *creating.values())))
     return Healed(count, tuple(one.run_id for one in submitted), f"{count} orders are tried again.")
 
 

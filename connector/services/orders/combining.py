@@ -17,7 +17,7 @@ from connector.core.db import db, end_reading, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain import shipping
 from connector.models.account import Account
-from connector.models.order import Order, OrderLine
+from connector.models.order import WEBHOOK, Order, OrderLine
 from connector.services import connections, events
 from connector.services.orders import fence, intake
 from connector.services.orders.push import cancellation_open, market_of
@@ -187,7 +187,7 @@ def _read_again(client: TikTokClient, account_id: int, numbers: Sequence[str]) -
     """Take the orders in as they are now; one that cannot be read is left to the scheduled import, which parks it."""
     known = set(db.session.scalars(select(Order.number).where(Order.account_id == account_id, Order.number.in_(numbers))))
     end_reading()
-    intake.store_page(intake.rules_for(account_id, intake.WEBHOOK), client.get_orders([number for number in numbers if number in known]), park=lambda bad: None)
+    intake.store_page(intake.rules_for(account_id, WEBHOOK), client.get_orders([number for number in numbers if number in known]), park=lambda bad: None)
 
 
 def _record(kind: str, order_ids: Sequence[int], account_id: int, text: str, actor: str) -> None:

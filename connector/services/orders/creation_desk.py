@@ -17,10 +17,12 @@ from connector.clients import errors as api
 from connector.core.db import db, end_reading
 from connector.core.errors import DomainError, NotFoundError
 from connector.domain import gates, money, tiktok_order
-from connector.domain.gates import Facts, Product, Verdict, Wanted
+from connector.domain.checks import Check
+from connector.domain.gates import Verdict
 from connector.domain.magento_address import RecipientAddress, country_of, read_address
 from connector.domain.money import Charges, OrderMoney, Parity, Unit
-from connector.domain.policies import OrderPolicy
+from connector.domain.order_facts import Facts, Product, Wanted
+from connector.domain.order_policy import OrderPolicy
 from connector.models.account import SANDBOX, Account, MagentoConnection
 from connector.models.oms import ExternalStore
 from connector.models.order import CREATED, Order, OrderLine, SkuMapping
@@ -147,7 +149,7 @@ class CreationDesk:
             code, message, remedy = problem(error)
             order = db.session.get(Order, order_id)
             assert order is not None
-            return Verdict((gates.Check("Store can be asked", False, message, {}, remedy, code, gates.READY),))
+            return Verdict((Check("Store can be asked", False, message, {}, remedy, code, gates.READY),))
 
     def _facts(self, draft: Draft) -> Facts:
         order, rules = draft.order, draft.rules

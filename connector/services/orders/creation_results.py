@@ -13,7 +13,8 @@ from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain import gates
-from connector.domain.gates import Check, Verdict
+from connector.domain.checks import Check
+from connector.domain.gates import Verdict
 from connector.models.order import CREATED, CREATING, FAILED, READY, MagentoOrderIntent, Order
 from connector.models.trace import Decision
 from connector.services import events, mail

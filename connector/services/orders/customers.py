@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy.dialects import postgresql, sqlite
-
 from connector.clients.errors import Conflict, NotFound, Uncertain
-from connector.core.db import unit_of_work
+from connector.core.db import dialect_of, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain.magento_address import RecipientAddress
-from connector.domain.policies import OrderPolicy
+from connector.domain.order_policy import OrderPolicy
 from connector.models.order import MagentoCustomer
 from connector.services.orders.magento_store import MagentoStore
 from connector.services.orders.writers.task import Customer
@@ -57,7 +55,7 @@ def _real(store: MagentoStore, magento_id: int, policy: OrderPolicy, buyer_id: s
                 raise
     customer = _customer(found[0])
     with unit_of_work() as session:
-        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        dialect = dialect_of(session)
         session.execute(
             dialect.insert(MagentoCustomer)
             .values(magento_id=magento_id, buyer_id=buyer_id, customer_id=str(customer.customer_id))

@@ -46,7 +46,7 @@ class Expiring:
 @dataclass(frozen=True, slots=True)
 class Attention:
     """What the Today page shows first. ``failed`` counts orders by cause code; ``next_ship_by`` is the earliest deadline of all; ``returns`` wait for an
-    answer, ``recalls`` are under way, ``memos`` are refunds that could not be carried over."""
+    answer, ``recalls`` are under way, ``memos`` are orders with a refund that could not be carried over."""
 
     to_ship: tuple[Band, ...]
     next_ship_by: datetime | None
@@ -120,7 +120,7 @@ def attention(account_ids: Iterable[int] | None = None) -> Attention:
     open_requests, respond_by = db.session.execute(select(func.count(), func.min(Cancellation.respond_by_at)).where(*requests)).one()
     awaited = select(func.count()).select_from(Return).where(Return.account_id.in_(ids), Return.needs_answer)
     recalled = select(func.count()).select_from(RecallTask).where(RecallTask.account_id.in_(ids), RecallTask.state.in_((RECALL_OPEN, RECALL_RETURNING)))
-    stuck = select(func.count()).select_from(CreditMemo).where(CreditMemo.account_id.in_(ids), CreditMemo.state == MEMO_FAILED)
+    stuck = select(func.count(CreditMemo.order_id.distinct())).where(CreditMemo.account_id.in_(ids), CreditMemo.state == MEMO_FAILED)
     failed = db.session.execute(
         select(Order.failure_code, func.count())
         .where(Order.account_id.in_(ids), Order.failure_code.is_not(None))

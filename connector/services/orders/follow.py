@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import and_, exists, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from connector.clients.errors import Unavailable, Uncertain
 from connector.core.clock import utcnow
-from connector.core.db import db, end_reading, unit_of_work
+from connector.core.db import db, dialect_of, end_reading, unit_of_work
 from connector.core.errors import NotFoundError
 from connector.domain import tiktok_order
 from connector.domain.magento_address import RecipientAddress, country_of, read_address
@@ -201,7 +200,7 @@ def _begin(order_id: int, action: str, key: str) -> bool:
     with unit_of_work() as session:
         order = session.get(Order, order_id)
         assert order is not None
-        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        dialect = dialect_of(session)
         session.execute(
             dialect.insert(OutgoingAction)
             .values(

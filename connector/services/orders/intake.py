@@ -6,82 +6,31 @@ overwrites a newer one; a record that cannot be read or stored is parked with it
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import insert, or_, select
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
 from connector.core.clock import utcnow
-from connector.core.crypto import vault
-from connector.core.db import db, unit_of_work
+from connector.core.db import db, dialect_of, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain import tiktok_order as tiktok
-from connector.domain.policies import OrderPolicy
-from connector.domain.tiktok_order import BadOrder, OrderSnapshot
+from connector.domain.tiktok_order import BadOrder
 from connector.models.account import Account
-from connector.models.order import (
-    CANCELLED,
-    CREATED,
-    CREATING,
-    FAILED,
-    HELD,
-    READY,
-    REVIEW,
-    SKIPPED,
-    STORED,
-    Order,
-    OrderPayload,
-    OutgoingAction,
-)
+from connector.models.order import CREATED, READY, STORED, Order
 from connector.models.run import OPEN_STATES, JobItem, JobRun
 from connector.models.trace import Event
 from connector.services import events, policies, runs
-from connector.services.orders import order_rows, recall, reservations, state
-
-SCHEDULE, WEBHOOK, MANUAL, HEAL = "schedule", "webhook", "manual", "heal"
+from connector.services.orders import order_rows, recall, reservations
+from connector.services.orders.advance import Rules, addresses_of_created, advance, next_state, unknown_status
+from connector.services.orders.received import BadRecord, ReadPage, Received, read_page
 
 #: How many ``ready`` orders one sweep hands to one run.
 SWEEP_LIMIT = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How a page is taken in: from where it comes and under which policy (None: the account has none; the gates will say so)."""
-
-    account_id: int
-    origin: str
-    policy: OrderPolicy | None
-    policy_version_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A payload that could be read."""
-
-    snapshot: OrderSnapshot
-    payload: dict[str, Any]
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class BadRecord:
-    """A payload that could not; ``ref`` is TikTok's order id, or made from the digest when there is none."""
-
-    ref: str
-    payload: Any
-    error: DomainError
-
-    def parked_data(self) -> dict[str, str]:
-        """What the parked item keeps: the payload, encrypted (it holds the buyer's data), and its digest."""
-        text = json.dumps(self.payload, default=str)
-        return {"payload": vault().encrypt(text), "digest": hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}
 
 
 @dataclass(slots=True)
@@ -135,36 +84,6 @@ def rules_for(account_id: int, origin: str) -> Rules:
     except DomainError:  # no policy chosen yet: orders are taken in all the same, the gates say what is missing
         policy, version_id = None, None
     return Rules(account_id, origin, policy, version_id)
-
-
-ReadPage = tuple[list[Received], list[BadRecord]]
-
-
-def read_page(payloads: Iterable[Any]) -> ReadPage:
-    """Read what TikTok sent; of an order that comes twice the newer version counts. No database, no HTTP."""
-    good: dict[str, Received] = {}
-    bad: list[BadRecord] = []
-    for payload in payloads:
-        try:
-            snapshot = tiktok.read_order(payload)
-            body = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
-        except BadOrder as error:
-            bad.append(BadRecord(_ref(payload), payload, error))
-            continue
-        except Exception as error:  # whatever is wrong with one record, its neighbours are taken in
-            bad.append(BadRecord(_ref(payload), payload, BadOrder("order", f"has an unknown shape ({type(error).__name__}: {error})")))
-            continue
-        known = good.get(snapshot.number)
-        if known is None or known.snapshot.remote_updated_at <= snapshot.remote_updated_at:
-            good[snapshot.number] = Received(snapshot, payload, hashlib.blake2b(body, digest_size=16).hexdigest())
-    return list(good.values()), bad
-
-
-def _ref(payload: Any) -> str:
-    number = payload.get("id") if isinstance(payload, dict) else None
-    if isinstance(number, str | int) and str(number).isdigit() and len(str(number)) <= 40:
-        return str(number)
-    return "unreadable-" + hashlib.blake2b(repr(payload).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def store_page(rules: Rules, payloads: Iterable[Any], *, park: Park | None = None, also: Also | None = None) -> Outcome:
@@ -231,14 +150,14 @@ def _store(session: Session, rules: Rules, received: Sequence[Received]) -> Outc
     if not writing:
         return outcome
     writing.sort(key=lambda one: one.snapshot.number)  # one order of locks for all writers
-    addresses = _addresses_of_created(session, known, writing)
-    session.execute(order_rows.upsert_orders(order_rows.dialect_of(session)), [_order_row(rules, one, known.get(one.snapshot.number), now) for one in writing])
+    addresses = addresses_of_created(session, known, writing)
+    session.execute(order_rows.upsert_orders(dialect_of(session)), [_order_row(rules, one, known.get(one.snapshot.number), now) for one in writing])
     ids = _written(session, rules.account_id, writing)
     fresh = {number: row.id for number, row in ids.items() if row.created_at == now and number not in known}
     written = [one for one in writing if one.snapshot.number in ids]
     outcome.new, outcome.changed = len(fresh), len(written) - len(fresh)
     order_rows.write_beside(session, {one.snapshot.number: ids[one.snapshot.number].id for one in written}, written)
-    ready, follow, states = _advance(session, rules, known, written, ids, fresh, addresses)
+    ready, follow, states = advance(session, rules, known, written, ids, fresh, addresses)
     _reserve(session, rules.account_id, written, ids, set(fresh.values()), states)
     _record_imports(session, rules, written, fresh, states, now)
     outcome.ready = [order_id for order_id, _ in ready]
@@ -268,30 +187,6 @@ def _known(session: Session, account_id: int, numbers: set[str]) -> dict[str, An
 # --- rows ---------------------------------------------------------------------------------------------------------------------------------
 
 
-def next_state(status: str, *, current: str | None, origin: str, policy: OrderPolicy | None) -> str:
-    """Our state for an order of TikTok's ``status``; ``current`` None for a new one.
-
-    Orders that Magento knows, or is getting, keep theirs: what happens to them is carried over by ``orders.follow``. A decision that a person or a
-    gate has taken (review, ready, skipped, failed) stands until TikTok cancels.
-    """
-    rules = policy or OrderPolicy()
-    by_hand = origin == MANUAL and not rules.apply_to_manual_import
-    if current in (CREATING, CREATED):
-        return current
-    if status == tiktok.CANCELLED:
-        wanted = rules.create_in_magento and rules.create_when == tiktok.CANCELLED and not by_hand
-        return READY if wanted and current != CANCELLED else CANCELLED
-    if current in (REVIEW, READY, SKIPPED, FAILED, CANCELLED):
-        return current
-    if status == tiktok.ON_HOLD:
-        return HELD
-    if not tiktok.reached(status, tiktok.AWAITING_SHIPMENT):
-        return STORED
-    if by_hand:
-        return REVIEW
-    return READY if rules.create_in_magento and tiktok.reached(status, rules.create_when) else STORED
-
-
 def _order_row(rules: Rules, one: Received, before: Any, now: datetime) -> dict[str, Any]:
     """The columns of a new order; an existing one takes over only TikTok's side (see ``order_rows.upsert_orders``)."""
     snapshot = one.snapshot
@@ -303,13 +198,9 @@ def _order_row(rules: Rules, one: Received, before: Any, now: datetime) -> dict[
     row["policy_version_id"] = rules.policy_version_id
     left = snapshot.remote_status == tiktok.CANCELLED and any(line.tracking_number for line in snapshot.lines)
     row["tag"] = recall.TAG if left and snapshot.fulfillment_type != tiktok.BY_TIKTOK else ""
-    row["warning"] = "" if tiktok.is_known(snapshot.remote_status) else _unknown(snapshot.remote_status)
+    row["warning"] = "" if tiktok.is_known(snapshot.remote_status) else unknown_status(snapshot.remote_status)
     row["state_changed_at"] = row["created_at"] = row["updated_at"] = now
     return row
-
-
-def _unknown(status: str) -> str:
-    return f"TikTok gave the order the status {status}, which the connector does not know; nothing is done with it until the status changes."
 
 
 def _written(session: Session, account_id: int, writing: Sequence[Received]) -> dict[str, Any]:
@@ -320,90 +211,6 @@ def _written(session: Session, account_id: int, writing: Sequence[Received]) -> 
 
 
 # --- consequences -------------------------------------------------------------------------------------------------------------------------
-
-
-def _addresses_of_created(session: Session, known: dict[str, Any], writing: Sequence[Received]) -> dict[int, Any]:
-    """The addresses we hold for orders that Magento has: only theirs can need carrying over (TTS §6.5)."""
-    ids = [before.id for one in writing if (before := known.get(one.snapshot.number)) is not None and before.state in (CREATING, CREATED)]
-    if not ids:
-        return {}
-    rows = session.execute(select(OrderPayload.order_id, OrderPayload.address).where(OrderPayload.order_id.in_(ids)))
-    return {row.order_id: row.address for row in rows}
-
-
-def _advance(
-    session: Session,
-    rules: Rules,
-    known: dict[str, Any],
-    written: Sequence[Received],
-    ids: dict[str, Any],
-    fresh: dict[str, int],
-    addresses: dict[int, Any],
-) -> tuple[list[tuple[int, str]], list[tuple[int, str]], dict[int, str]]:
-    """Move existing orders on: (newly ready, to be followed in Magento, state of every written order)."""
-    ready: list[tuple[int, str]] = []
-    follow: list[tuple[int, str]] = []
-    states: dict[int, str] = {}
-    changed = {ids[one.snapshot.number].id: one for one in written if one.snapshot.number not in fresh}
-    by_number = {one.snapshot.number: one.snapshot for one in written}
-    for number, order_id in fresh.items():
-        states[order_id] = next_state(by_number[number].remote_status, current=None, origin=rules.origin, policy=rules.policy)
-        if states[order_id] == READY:
-            ready.append((order_id, number))
-    if not changed:
-        return ready, follow, states
-    orders = session.scalars(select(Order).where(Order.id.in_(changed)).execution_options(populate_existing=True)).all()
-    for order in orders:
-        before, snapshot = known.get(order.number), changed[order.id].snapshot
-        was = before.remote_status if before else order.remote_status
-        if was != order.remote_status:
-            events.record(
-                "order.status",
-                "order",
-                order.id,
-                f"TikTok: {tiktok.label(was)} to {tiktok.label(order.remote_status)}.",
-                account_id=order.account_id,
-                before={"status": was},
-                after={"status": order.remote_status},
-            )
-            if not tiktok.is_known(order.remote_status):
-                state.warn(order, _unknown(order.remote_status))
-            if order.remote_status == tiktok.CANCELLED and (why := recall.why_left(session, order, was)):
-                recall.open_for(session, order, why)
-        if order.cancel_requested and before is not None and not before.cancel_requested:
-            events.record("order.cancel_requested", "order", order.id, "The buyer asks to cancel this order.", account_id=order.account_id)
-        moved = _move(order, rules)
-        states[order.id] = order.state
-        if moved and order.state == READY:
-            ready.append((order.id, order.number))
-        new_address = _carry_address(session, order, snapshot, addresses.get(order.id))
-        if order.state in (CREATING, CREATED) and (was != order.remote_status or new_address):
-            follow.append((order.id, order.number))
-    return ready, follow, states
-
-
-def _move(order: Order, rules: Rules) -> bool:
-    target = next_state(order.remote_status, current=order.state, origin=order.origin, policy=rules.policy)
-    if target == order.state:
-        return False
-    order.policy_version_id = rules.policy_version_id
-    return state.set_state(order, target, reason=f"TikTok status {order.remote_status}")
-
-
-def _carry_address(session: Session, order: Order, snapshot: OrderSnapshot, held: Any) -> bool:
-    """Note a new delivery address of an order that Magento has: before shipping it is to be carried over, afterwards it warns (TTS §6.5)."""
-    if order.state not in (CREATING, CREATED) or not snapshot.has_address or snapshot.address_masked or held is None or held == dict(snapshot.address or {}):
-        return False
-    if tiktok.is_shipped(order.remote_status):
-        state.warn(order, "The buyer changed the delivery address after the order was shipped; the parcel goes to the earlier address.")
-        return False
-    key = hashlib.blake2b(orjson.dumps(snapshot.address, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
-    session.execute(
-        order_rows.dialect_of(session).insert(OutgoingAction.__table__).on_conflict_do_nothing(index_elements=["account_id", "order_id", "action", "key"]),
-        [{"account_id": order.account_id, "order_id": order.id, "action": "address", "key": key}],
-    )
-    events.record("order.address_changed", "order", order.id, "The buyer changed the delivery address.", account_id=order.account_id)
-    return True
 
 
 def _reserve(session: Session, account_id: int, written: Sequence[Received], ids: dict[str, Any], fresh: set[int], states: dict[int, str]) -> None:

@@ -11,16 +11,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from connector.clients.errors import Unavailable
 from connector.core.clock import utcnow
-from connector.core.db import db, unit_of_work
+from connector.core.db import db, dialect_of, unit_of_work
 from connector.models.order import CREATED, CREATING, MagentoOrderIntent, Order
 from connector.services import events
 from connector.services.orders import state
 
-NEW, PLACING, PLACED, CORRECTED, DONE = "new", "placing", "placed", "corrected", "done"
+NEW, PLACING, PLACED, DONE = "new", "placing", "placed", "done"
 
 #: A silent writer is believed alive that long; longer than any one call may take.
 LEASE = timedelta(seconds=75)
@@ -48,7 +47,7 @@ def claim(order: Order, writer: str, facts: dict[str, Any]) -> Claim:
     """
     now, run_id = utcnow(), events.run_now.get()
     with unit_of_work() as session:
-        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        dialect = dialect_of(session)
         fresh = {"order_id": order.id, "writer": writer, "step": NEW, "store_code": "", "fence": 0, "facts": {}, "updated_at": now}
         session.execute(dialect.insert(MagentoOrderIntent).values(fresh).on_conflict_do_nothing())  # two writers may begin at once
         row = session.get(MagentoOrderIntent, order.id, with_for_update=True, populate_existing=True)

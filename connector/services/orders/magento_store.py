@@ -15,8 +15,8 @@ from flask import current_app
 from connector.clients.errors import NotFound
 from connector.clients.magento import MagentoClient, SearchCriteria
 from connector.core.errors import DomainError
-from connector.domain.gates import PLAIN_TYPES, Product
 from connector.domain.magento_address import Region
+from connector.domain.order_facts import PLAIN_TYPES, Product
 
 _PRODUCT_FIELDS = "items[id,sku,name,status,type_id,weight,price{extra}],total_count"
 _ORDER_FIELDS = "items[entity_id,increment_id,ext_order_id,quote_id,state,status,grand_total],total_count"

@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from dataclasses import fields
 from functools import cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import and_, case, func, or_
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.core.crypto import vault
+from connector.core.db import dialect_of
 from connector.domain import tiktok_order as tiktok
 from connector.domain.tiktok_order import LineSnapshot, OrderSnapshot
 from connector.models.order import BuyerToken, Order, OrderLine, OrderPayload
-
-if TYPE_CHECKING:
-    from connector.services.orders.intake import Received
+from connector.services.orders.received import Received
 
 _BESIDE = {"lines", "address", "buyer_name", "buyer_email", "buyer_phone", "units"}
 HEADER = tuple(f.name for f in fields(OrderSnapshot) if f.name not in _BESIDE)
@@ -28,10 +26,6 @@ line_of = attrgetter(*LINE)
 
 
 # Building a statement of forty columns costs as much as writing ten rows with it, so each is built once a dialect.
-
-
-def dialect_of(session: Session) -> Any:
-    return postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,11 +19,14 @@ from connector.core.db import db, end_reading, unit_of_work
 from connector.core.errors import DomainError, NotFoundError
 from connector.domain import tiktok_order as tiktok
 from connector.models.account import Account
-from connector.models.order import Order
+from connector.models.order import MANUAL, SCHEDULE, Order
 from connector.models.run import JobItem, JobRun
 from connector.services import connections, runs
 from connector.services.orders import intake, windows
-from connector.services.orders.intake import BadRecord, Outcome, Rules
+from connector.services.orders.advance import Rules
+from connector.services.orders.intake import Outcome
+from connector.services.orders.received import BadRecord
+from connector.services.runs import Run
 
 OVERLAP = timedelta(minutes=10)
 #: How far the first scheduled import of a new account looks back: about what is still to be shipped. Older orders come by Import Orders.
@@ -37,19 +40,6 @@ LONGEST_RANGE = timedelta(days=90)
 _PARKED_FOR = timedelta(days=2)
 
 
-class Run(Protocol):
-    """What a use case needs of the run it works for (``connector.jobs`` gives it)."""
-
-    run_id: int
-    checkpoint: dict[str, Any]
-
-    def save_checkpoint(self, session: Session, **values: Any) -> None: ...
-    def park(self, ref: str, label: str, error: Exception, data: dict[str, Any] | None = None) -> None: ...
-    def progress(self, done: int | None = None, total: int | None = None, stage: str | None = None) -> None: ...
-    @property
-    def cancelled(self) -> bool: ...
-
-
 # --- scheduled import ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -60,7 +50,7 @@ def poll(run: Run, account_id: int, *, parallel: int | None = None) -> Outcome:
     was moved), one more round follows at once. Continues from the check-point after an interruption.
     """
     client = connections.tiktok(account_id)
-    rules = intake.rules_for(account_id, intake.SCHEDULE)
+    rules = intake.rules_for(account_id, SCHEDULE)
     outcome = Outcome()
     for _ in range(2):
         if "windows" not in run.checkpoint:
@@ -106,7 +96,7 @@ def request_import(
     end: datetime | None = None,
     order_ids: Iterable[str] = (),
     started_by: str,
-    origin: str = intake.MANUAL,
+    origin: str = MANUAL,
     key: str | None = None,
 ) -> runs.Submitted:
     """Submit an import with the pop-up's fields; order ids come before everything else, a range is by the time of order, both ends aware.
@@ -168,7 +158,7 @@ def check_range(start: datetime, end: datetime) -> None:
         )
 
 
-def import_range(run: Run, account_id: int, *, start: int, end: int, status: str = "", origin: str = intake.MANUAL, parallel: int | None = None) -> Outcome:
+def import_range(run: Run, account_id: int, *, start: int, end: int, status: str = "", origin: str = MANUAL, parallel: int | None = None) -> Outcome:
     """Store the orders placed in [start, end), Unix seconds, of one status or of all."""
     client = connections.tiktok(account_id)
     if "windows" not in run.checkpoint:
@@ -297,7 +287,7 @@ def import_unknown(account_id: int, client: TikTokClient, numbers: set[str], *, 
     unknown = sorted(number for number in numbers - known if number.isdigit())
     if not unknown:
         return
-    rules = intake.rules_for(account_id, intake.SCHEDULE)
+    rules = intake.rules_for(account_id, SCHEDULE)
     end_reading()
     for first in range(0, len(unknown), DETAIL_LIMIT):
         intake.store_page(rules, client.get_orders(unknown[first : first + DETAIL_LIMIT]), park=park)

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
 from connector.domain.carriers import CarrierMatch, Provider, match_carrier, normalise
-from connector.domain.policies import OrderPolicy
+from connector.domain.order_policy import OrderPolicy
 from connector.models.account import Account, ShopReference
 from connector.models.order import Shipment
 from connector.services import connections

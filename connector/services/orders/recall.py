@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import select
@@ -19,22 +18,16 @@ from connector.core.errors import DomainError
 from connector.domain import tiktok_order as tiktok
 from connector.models.account import Account
 from connector.models.aftersales import (
-    MEMO_DONE,
-    MEMO_IGNORED,
-    MEMO_SENDING,
-    MEMO_WAITING,
     RECALL_LOST,
     RECALL_OPEN,
     RECALL_RECEIVED,
     RECALL_RETURNING,
-    TO_MAGENTO,
-    CreditMemo,
     RecallTask,
 )
 from connector.models.order import Order, OrderLine, Shipment
 from connector.services import connections, events, policies, storefronts
-from connector.services.orders import reservations
-from connector.services.products import due
+from connector.services.orders import actions, fence, recall_memos, reservations, state
+from connector.services.products import due, shop_stock
 
 log = logs.get(__name__)
 
@@ -47,8 +40,9 @@ MOVES = {
 }
 WORDS = {RECALL_OPEN: "Stop the parcel", RECALL_RETURNING: "On its way back", RECALL_RECEIVED: "Received", RECALL_LOST: "Lost"}
 UNDER_WAY = (RECALL_OPEN, RECALL_RETURNING)
-#: The credit memos of a recall: what goes back on the shelf, and what does not.
-BACK, GONE = "recall", "recall:gone"
+#: The outgoing action that one worker at a time holds while it settles a recall in the store.
+ACTION = "recall"
+NOT_SETTLED = "recall.not_settled"
 
 
 # --- opening --------------------------------------------------------------------------------------------------------------------------------
@@ -89,6 +83,9 @@ def open_for(session: Session, order: Order, why: str, *, shipped: Mapping[str, 
     text = f"TikTok cancelled the order after it was shipped: {why}. Stop the parcel or await it; nothing goes back into stock before it was received."
     events.record("recall.opened", "order", order.id, text, account_id=order.account_id, after={"units": task.units})
     reservations.narrow(session, order.account_id, order.id, task.units)
+    # TikTok puts the units of a cancelled order on offer again by itself (TTS §5.3.18): what it offers is read and sent anew
+    due.mark(reason=f"Order {order.number} was cancelled after shipping", content=False, skus=task.units, account_id=order.account_id)
+    shop_stock.forget(session, order.account_id, task.units)
     return task
 
 
@@ -203,7 +200,7 @@ def unfinished(account_id: int) -> list[int]:
 
 
 def settle_unfinished(account_id: int) -> int:
-    """Go on with them; how many were settled. One that the store refuses stops nobody."""
+    """Go on with them; how many were settled. One that the store refuses, or that cannot be read, stops nobody."""
     done = 0
     for order_id in unfinished(account_id):
         try:
@@ -211,6 +208,9 @@ def settle_unfinished(account_id: int) -> int:
             done += 1
         except (api.ApiError, DomainError) as error:
             log.warning("recall_not_settled", order=order_id, fault=str(error)[:200])
+        except Exception as error:
+            db.session.rollback()
+            log.error("recall_broken", order=order_id, exc_info=error)
     return done
 
 
@@ -218,7 +218,43 @@ def settle_unfinished(account_id: int) -> int:
 
 
 def settle(order_id: int) -> str:
-    """Bring a closed recall into the store: what came back goes on the shelf, the rest is refunded without. At most once in effect; repeatable."""
+    """Bring a closed recall into the store: what came back goes on the shelf, the rest is refunded without. At most once in effect; repeatable.
+
+    One worker at a time: another gets ``Unavailable``. What the store refuses is the order's error as well, for it is tried unattended too.
+    """
+    _hold(order_id)
+    ended = "pending"
+    try:
+        said = _settle(order_id)
+        ended = "accepted"
+        return said
+    except api.Rejected as refused:
+        if not refused.transient:
+            with unit_of_work() as session:
+                order = session.get_one(Order, order_id, populate_existing=True)
+                text = f"The parcel of order {order.number} is not in the books of Magento order {order.magento_number or order.magento_id} yet: {refused}"
+                state.flag(
+                    order, NOT_SETTLED, text, "Put it right in Magento, then choose Try the store again on the recall's page. It is tried by itself too."
+                )
+        raise
+    finally:
+        db.session.rollback()
+        with unit_of_work() as session:
+            actions.take(session.get_one(Order, order_id), ACTION).state = ended
+
+
+def _hold(order_id: int, *, still: bool = False) -> None:
+    """Take the recall for ``fence.CLAIM``, or (``still``) go on holding it. Raises ``Unavailable`` while another worker has it."""
+    with unit_of_work() as session:
+        order = fence.lock(session, order_id)
+        action = actions.take(order, ACTION)
+        if not still and action.state == "sent" and action.updated_at > utcnow() - fence.CLAIM:
+            text = f"The recall of order {order.number} is being brought into the store right now."
+            raise api.Unavailable(text, system="connector", operation="recall", code="recall.busy", retry_after=30)
+        action.state, action.attempts, action.updated_at = "sent", action.attempts + (not still), utcnow()
+
+
+def _settle(order_id: int) -> str:
     order = db.session.get_one(Order, order_id, populate_existing=True)
     task = db.session.scalars(select(RecallTask).where(RecallTask.order_id == order_id).execution_options(populate_existing=True)).one()
     account = db.session.get_one(Account, order.account_id)
@@ -235,124 +271,8 @@ def settle(order_id: int) -> str:
         return _settled(order_id, external.restock(order_id, sellable), names)
     if task.state == RECALL_LOST and not policy.credit_memos:
         return _settled(order_id, "The parcel is lost; the store's order stays as it is.", names)
-    return _settled(order_id, _refund(order, sellable), names)
-
-
-def _refund(order: Order, sellable: Counter[str]) -> str:
-    """Magento's way of giving a shipped order back: a credit memo with return to stock, and one without for what cannot be sold."""
-    client = connections.magento_for(order.account_id)
-    assert order.magento_id is not None
-    number = order.magento_number or order.magento_id
-    memos = _memos(order.id)
-    if not memos:
-        _alone(order)
-    facts = client.order(order.magento_id)
-    if not memos:
-        items = [item for item in facts.get("items") or () if not item.get("parent_item_id")]
-        if any(_open(item) > 0 for item in items):  # shipped units that were never invoiced: only what is invoiced can be refunded
-            client.invoice(order.magento_id, capture=False, comment=f"Closes TikTok order {order.number}, which was cancelled after shipping")
-            facts = client.order(order.magento_id)
-            items = [item for item in facts.get("items") or () if not item.get("parent_item_id")]
-        memos = _plan(order, items, sellable, away(order.id) or Counter())
-    if not memos:
-        return f"Magento order {number} was refunded before; its credit memos say which units went back to stock."
-    for memo in memos:
-        _write(client, order, memo, facts)
-    returned = sum(sum(memo.items.values()) for memo in memos if memo.return_to_stock)
-    with unit_of_work() as session:
-        after = session.get_one(Order, order.id, populate_existing=True)
-        after.magento_state, after.magento_status = facts.get("state"), facts.get("status")
-    return f"Magento order {number} was refunded; {returned} unit{'' if returned == 1 else 's'} went back into stock."
-
-
-def _alone(order: Order) -> None:
-    """The memo of the units that never left is written by now, or is left to the recall. Raises ``Unavailable`` while one is being written."""
-    with unit_of_work() as session:
-        query = select(CreditMemo).where(CreditMemo.order_id == order.id, CreditMemo.key.startswith("lines:"))
-        for memo in session.scalars(query.with_for_update().execution_options(populate_existing=True)):
-            if memo.state == MEMO_SENDING:
-                text = f"The units of order {order.number} that never left are being taken off its Magento order"
-                raise api.Unavailable(text, system="connector", operation="recall", code="recall.busy", retry_after=30)
-            if memo.state == MEMO_WAITING:
-                memo.state, memo.failure_message = MEMO_IGNORED, "The recall has taken these units along."
-
-
-def _plan(order: Order, items: list[dict[str, Any]], sellable: Counter[str], away: Counter[str]) -> list[CreditMemo]:
-    """Which units each credit memo takes, written down before the first call. Units that never left go back on the shelf as well."""
-    back: dict[str, int] = {}
-    gone: dict[str, int] = {}
-    for item in items:
-        left = int(_number(item, "qty_invoiced") - _number(item, "qty_refunded"))
-        if left <= 0:
-            continue
-        sent = max(int(_number(item, "qty_shipped")), min(away[str(item["sku"])], int(_number(item, "qty_ordered"))))
-        away[str(item["sku"])] -= sent
-        kept = min(left, max(0, int(_number(item, "qty_invoiced") - _number(item, "qty_refunded")) - sent))
-        taken = min(left - kept, sellable[str(item["sku"])])
-        sellable[str(item["sku"])] -= taken
-        back |= {str(item["item_id"]): kept + taken} if kept + taken else {}
-        gone |= {str(item["item_id"]): left - kept - taken} if left > kept + taken else {}
-    with unit_of_work() as session:
-        for key, units in ((BACK, back), (GONE, gone)):
-            if units:
-                session.add(
-                    CreditMemo(
-                        account_id=order.account_id, order_id=order.id, key=key, direction=TO_MAGENTO, state=MEMO_WAITING, currency=order.currency,
-                        items=units, return_to_stock=list(units) if key == BACK else [],
-                    )
-                )  # fmt: skip
-    return _memos(order.id)
-
-
-def _write(client: Any, order: Order, memo: CreditMemo, facts: dict[str, Any]) -> None:
-    """One planned credit memo. After a lost answer the order's refunded units tell whether it is there."""
-    assert order.magento_id is not None
-    if memo.state in (MEMO_DONE, MEMO_IGNORED):
-        return
-    if memo.state == MEMO_SENDING:
-        facts |= client.order(order.magento_id)
-        if memo_id := _written(client, order, memo):
-            _done(memo.id, memo_id)
-            return
-    with unit_of_work() as session:
-        row = session.get_one(CreditMemo, memo.id, populate_existing=True, with_for_update=True)
-        row.state, row.attempts = MEMO_SENDING, row.attempts + 1
-    shipping = Decimal(str(facts.get("base_shipping_invoiced") or 0)) - Decimal(str(facts.get("base_shipping_refunded") or 0))
-    memo_id = client.refund(
-        order.magento_id, items=memo.items, shipping_amount=max(shipping, Decimal(0)), return_to_stock=memo.return_to_stock, comment=_comment(order, memo)
-    )
-    _done(memo.id, memo_id)
-    facts |= client.order(order.magento_id)
-
-
-def _written(client: Any, order: Order, memo: CreditMemo) -> str:
-    """The id of a credit memo that was sent before and whose answer was lost: ours by its items, and no other row's."""
-    wanted = {item: Decimal(units) for item, units in memo.items.items()}
-    taken = set(db.session.scalars(select(CreditMemo.memo_id).where(CreditMemo.order_id == order.id, CreditMemo.memo_id.is_not(None))))
-    end_reading()
-    for found in client.creditmemos_of(order.magento_id):
-        units = {str(item["order_item_id"]): Decimal(str(item.get("qty") or 0)) for item in found.get("items") or ()}
-        if str(found["entity_id"]) not in taken and {item: qty for item, qty in units.items() if qty} == wanted:
-            return str(found["entity_id"])
-    return ""
-
-
-def _comment(order: Order, memo: CreditMemo) -> str:
-    what = "came back" if memo.return_to_stock else "did not come back or cannot be sold"
-    return f"TikTok order {order.number} was cancelled after shipping; these units {what}."
-
-
-def _done(memo_pk: int, memo_id: str) -> None:
-    with unit_of_work() as session:
-        row = session.get_one(CreditMemo, memo_pk, populate_existing=True)
-        row.state, row.memo_id, row.done_at = MEMO_DONE, memo_id, utcnow()
-
-
-def _memos(order_id: int) -> list[CreditMemo]:
-    query = select(CreditMemo).where(CreditMemo.order_id == order_id, CreditMemo.key.in_((BACK, GONE))).order_by(CreditMemo.id)
-    found = list(db.session.scalars(query.execution_options(populate_existing=True)))
-    end_reading()
-    return found
+    said = recall_memos.refund(order, sellable, away(order_id) or Counter(), lambda: _hold(order_id, still=True))
+    return _settled(order_id, said, names)
 
 
 def _settled(order_id: int, message: str, names: Mapping[str, str]) -> str:
@@ -361,15 +281,7 @@ def _settled(order_id: int, message: str, names: Mapping[str, str]) -> str:
         task = session.scalars(select(RecallTask).where(RecallTask.order_id == order_id).execution_options(populate_existing=True)).one()
         if task.restocked_at is None:
             task.restocked_at = utcnow()
+            state.clear_flag(order, NOT_SETTLED, reason=message)
             events.record("recall.settled", "order", order_id, message, account_id=order.account_id, actor=task.closed_by or None)
             due.mark(reason=f"Order {order.number} came back", content=False, skus={names.get(sku, sku) for sku in task.units})
     return message
-
-
-def _open(item: Mapping[str, Any]) -> Decimal:
-    """Units that are ordered and neither invoiced nor cancelled."""
-    return _number(item, "qty_ordered") - _number(item, "qty_invoiced") - _number(item, "qty_canceled")
-
-
-def _number(item: Mapping[str, Any], name: str) -> Decimal:
-    return Decimal(str(item.get(name) or 0))

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, selectinload
 
 from connector.clients.tiktok import external_order
 from connector.core.clock import utcnow
-from connector.core.db import db, end_reading, unit_of_work
+from connector.core.db import db, dialect_of, end_reading, unit_of_work
 from connector.models.account import Account
 from connector.models.order import CREATED, Order, OutgoingAction
 from connector.services import connections, events, storefronts
@@ -90,7 +89,7 @@ def write_batch(account_id: int, order_ids: list[int], *, guard: Callable[[Sessi
 
 
 def _note(session: Session, account_id: int, refused: Refused) -> None:
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    dialect = dialect_of(session)
     statement = dialect.insert(OutgoingAction).values(
         account_id=account_id, order_id=refused.order_id, action=ACTION, key="", state="failed", attempts=1, request={}, answer={},
         error_code=refused.code, error_message=refused.message,

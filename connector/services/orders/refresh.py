@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import NotFoundError
+from connector.domain.tiktok_order import BadOrder
 from connector.models.account import WebhookDelivery
-from connector.models.order import Order
+from connector.models.order import WEBHOOK, Order
 from connector.services import runs
-from connector.services.orders import intake, polling
+from connector.services.orders import polling
 from connector.services.orders.intake import Outcome
 
 #: ``WebhookDelivery.outcome`` while its orders have not been read again.
@@ -45,7 +46,7 @@ class Refresher:
             rows = db.session.execute(select(Order.id, Order.number).where(Order.account_id == account_id, Order.id.in_(ids[first : first + _BATCH])))
             self._numbers |= {str(row.id): row.number for row in rows}
         self._account_id = account_id
-        self._reader = polling.ById(account_id, list(self._numbers.values()), intake.WEBHOOK)
+        self._reader = polling.ById(account_id, list(self._numbers.values()), WEBHOOK)
 
     def take(self, ref: str) -> str:
         """Read one order again; a sentence about what is now known. Raises ``NotFoundError`` or ``BadOrder``."""
@@ -68,13 +69,13 @@ def read_waiting(account_id: int) -> Outcome:
     total, absent = Outcome(), set[str]()
     while numbers := [number for number in _waiting_numbers(account_id, _BATCH) if number not in absent]:
         since = utcnow()
-        reader = polling.ById(account_id, numbers, intake.WEBHOOK)
+        reader = polling.ById(account_id, numbers, WEBHOOK)
         for number in numbers:
             try:
                 reader.take(number)
             except NotFoundError:
                 absent.add(number)
-            except intake.BadOrder:
+            except BadOrder:
                 pass  # it will not get better by reading it again; the scheduled import parks it with its payload
         total.add(reader.outcome)
         _clean(account_id, [number for number in numbers if number not in absent], since)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from connector.clients import errors as api
 from connector.clients.tiktok import TikTokClient
@@ -19,13 +19,12 @@ from connector.core.errors import DomainError
 from connector.domain.rejection import OUT_OF_STOCK, REASONS, Eligibility, read_eligibility, reason_name
 from connector.domain.shipping import LINE_CANCEL_MARKETS, Check
 from connector.models.account import Account
-from connector.models.listing import ListingSku
 from connector.models.order import Order, OrderLine, OutgoingAction, Shipment
 from connector.services import connections, events, runs, storefronts
 from connector.services.accounts import reasons
 from connector.services.orders import actions, fence, intake, parcels, undo
 from connector.services.orders.push import market_of, read_order
-from connector.services.products import due
+from connector.services.products import due, shop_stock
 
 ACTION = "reject"
 REJECTABLE = ("UNPAID", "ON_HOLD", "AWAITING_SHIPMENT", "PARTIALLY_SHIPPING", "AWAITING_COLLECTION")
@@ -228,15 +227,7 @@ def _ask_for_stock(order: Order, line_ids: list[str]) -> None:
             account_id=order.account_id, after={"magento_sku": magento_sku, "order": order.number},
         )  # fmt: skip
     due.mark(reason=f"Order {order.number} was rejected as out of stock", content=False, skus=skus, account_id=order.account_id)
-    _forget_live_stock(order.account_id, list(skus))
-
-
-def _forget_live_stock(account_id: int, seller_skus: list[str]) -> None:
-    """What TikTok offers of these listings is not known any more, so that the evaluation finds a difference."""
-    keys = [sku.casefold() for sku in seller_skus]
-    listings = select(ListingSku.listing_id).where(ListingSku.account_id == account_id, ListingSku.seller_sku_key.in_(keys))
-    statement = update(ListingSku).where(ListingSku.listing_id.in_(listings), ListingSku.tiktok_sku_id != "").values(live_quantity=None, live_warehouses={})
-    db.session.execute(statement.execution_options(synchronize_session=False))
+    shop_stock.forget(db.session(), order.account_id, list(skus))
 
 
 def _ours(order_id: int) -> bool:

@@ -9,11 +9,10 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.core.clock import utcnow
-from connector.core.db import db, unit_of_work
+from connector.core.db import db, dialect_of, unit_of_work
 from connector.domain import tiktok_order as tiktok
 from connector.models.order import CREATED, CREATING, READY, MagentoOrderIntent, Reservation, SkuMapping
 from connector.services.products import due
@@ -52,7 +51,7 @@ def keep(session: Session, account_id: int, wanted: Mapping[int, Mapping[str, in
     changed = {row["sku"] for row in rows if held.get((row["order_id"], row["sku"]), (0, None))[1] != row["quantity"]}
     changed |= _release_others(session, held, {(row["order_id"], row["sku"]) for row in rows}, reason, now)
     if rows:
-        session.execute(_upsert(postgresql if session.get_bind().dialect.name == "postgresql" else sqlite), rows)
+        session.execute(_upsert(dialect_of(session)), rows)
     if changed:
         due.mark(reason="TikTok orders", content=False, skus=changed)
 

@@ -45,18 +45,8 @@ class Line:
 
 
 @dataclass(slots=True)
-class ShipFile:
-    """A parsed file. ``accepted`` lines can be submitted although others have problems."""
-
+class ShipFile(csv_lines.CheckedLines):
     lines: list[Line] = field(default_factory=list)
-
-    @property
-    def accepted(self) -> list[Line]:
-        return [line for line in self.lines if not line.problem]
-
-    @property
-    def refused(self) -> list[Line]:
-        return [line for line in self.lines if line.problem]
 
 
 def read(data: bytes, *, account_id: int | None = None) -> ShipFile:

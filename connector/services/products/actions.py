@@ -15,7 +15,7 @@ from sqlalchemy import and_, insert, select, update
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError, NotFoundError
-from connector.domain.gates import Check
+from connector.domain.checks import Check, Checked
 from connector.models.account import Account
 from connector.models.listing import (
     DELETED,
@@ -78,21 +78,12 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Checked):
     """The ordered checks of one action for one product. ``warning``: what a person should know although it is allowed."""
 
     subject: Subject
     checks: tuple[Check, ...]
     warning: str = ""
-
-    @property
-    def allowed(self) -> bool:
-        return all(check.ok for check in self.checks)
-
-    @property
-    def failing(self) -> Check | None:
-        """The first check that failed."""
-        return next((check for check in self.checks if not check.ok), None)
 
     @property
     def reason(self) -> str:

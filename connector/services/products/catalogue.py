@@ -28,7 +28,8 @@ from connector.models.product import Product, ProductCursor
 from connector.services import connections
 from connector.services.products import due, product_rows, store_attributes
 from connector.services.products.product_writing import Page, Stored, store_page
-from connector.services.products.reading import Readers, Run, Unattended
+from connector.services.products.reading import Readers, Unattended
+from connector.services.runs import Run
 
 #: Magento does not promise that a product is visible to a search at the very moment of its ``updated_at`` (MAG §4.2.3).
 OVERLAP = timedelta(minutes=10)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import or_, select, update
 
@@ -13,6 +14,8 @@ from connector.clients import errors as api
 from connector.core.clock import utcnow
 from connector.core.db import unit_of_work
 from connector.models.listing import Listing
+
+T = TypeVar("T")
 
 #: How long a claim is believed; longer than a call may take with its repetitions.
 CLAIM = timedelta(seconds=90)
@@ -70,6 +73,24 @@ def claim(listing_ids: Collection[int]) -> Claim:
             .execution_options(synchronize_session=False)
         ).all()
     return Claim(sorted(taken), until)
+
+
+def in_batches(listing_ids: Iterable[int], size: int, work: Callable[[Claim], dict[int, T]], *, progress: Callable[[int], None] | None = None) -> dict[int, T]:
+    """``work`` for claims of up to ``size`` of these listings, in their order; its answers together. What somebody else writes to is left out.
+
+    ``progress``: called with the number of listings done so far.
+    """
+    ids, done = list(dict.fromkeys(listing_ids)), dict[int, T]()
+    for start in range(0, len(ids), size):
+        mine = claim(ids[start : start + size])
+        try:
+            if mine.listing_ids:
+                done |= work(mine)
+        finally:
+            mine.give_back()
+        if progress is not None:
+            progress(min(len(ids), start + size))
+    return done
 
 
 def busy(until: datetime | None) -> api.Unavailable:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from connector.core.clock import utcnow
@@ -30,14 +30,15 @@ from connector.domain.listing_rules import ShopFacts, check
 from connector.domain.listing_text import HostedImage
 from connector.domain.magento_product import ENABLED, MagentoProduct
 from connector.domain.policies import ImagePolicy
-from connector.domain.stock import Ledger, Term
-from connector.models.listing import DELETED, NOT_UPLOADED, Listing, ListingSku, ListingTemplate, TikTokProduct
+from connector.domain.stock import Ledger, running
+from connector.models.listing import DELETED, NOT_UPLOADED, Listing, ListingTemplate
 from connector.models.policy import Policy
 from connector.models.product import HostedImage as HostedRow
 from connector.models.product import Product
 from connector.services import connections
 from connector.services.products import evaluate, evaluation_facts, images
 from connector.services.products.evaluation_facts import CONFIGURABLE, NO_TEMPLATE, SIMPLE, Known, Market, Rules
+from connector.services.products.in_use import InUse, in_use
 from connector.services.templates import plan as plans
 
 T = TypeVar("T")
@@ -188,7 +189,7 @@ def _prepared(listings: list[Listing], common: Common) -> Iterator[Prepared]:
     rows = images.known_rows(market.store.magento_id, account.environment, wanted) if wanted else {}
     started = [replace(one, hosted=images.gathered(one.needed_files, rows)) for one in started]
     charts = _charts({one.plan.size_chart_uri for one in started if one.plan is not None and one.plan.size_chart_uri})
-    taken = _taken(account.id, started)
+    taken = in_use(account.id, *_wanted(started))
     for one in started:
         yield one if one.plan is None or one.product is None or one.problems else _finished(one, desk, charts, taken)
 
@@ -254,12 +255,8 @@ def _offers(listing: Listing, desk: _Desk, rules: Rules) -> Iterator[Offer]:
 
 def _ledger(listing: Listing, desk: _Desk, rules: Rules, product_id: int) -> Ledger:
     found = evaluate.stock_of(db.session(), desk.known, listing, rules, product_id, now=desk.now)
-    terms, balance = [], 0
-    for term in found.terms:
-        balance += term["change"]
-        terms.append(Term(term["key"], term["label"], term["change"], balance, term["words"]))
-    sent = found.quantity or 0
-    return Ledger(balance, 0, 0, sent, sent, tuple(terms), found.warehouses)
+    terms, sent = running(found.terms), found.quantity or 0
+    return Ledger(terms[-1].balance if terms else 0, 0, 0, sent, sent, terms, found.warehouses)
 
 
 def _live(listing: Listing) -> ListingBody | None:
@@ -269,7 +266,7 @@ def _live(listing: Listing) -> ListingBody | None:
 # --- judging --------------------------------------------------------------------------------------------------------------------------------
 
 
-def _finished(one: Prepared, desk: _Desk, charts: Mapping[str, HostedImage], taken: _Taken) -> Prepared:
+def _finished(one: Prepared, desk: _Desk, charts: Mapping[str, HostedImage], taken: InUse) -> Prepared:
     assert one.product is not None and one.plan is not None and one.image_policy is not None
     hosted, refused = one.hosted.images, one.hosted.refused
     presumed = {source: _presumed(source, use) for source, use in one.needed_files.items() if source not in hosted and source not in refused}
@@ -375,72 +372,18 @@ def _stop(where: str, reason: str, remedy: str) -> ListingProblem:
     return ListingProblem(codes.INPUT_INVALID, where, reason, remedy)
 
 
-# --- what others of the shop have -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Taken:
-    """Seller SKUs and identifier codes that are in use in the account: by which listing, 0 for products on TikTok that are linked to none."""
-
-    by_sku: dict[str, set[int]] = field(default_factory=dict)
-    by_code: dict[str, set[int]] = field(default_factory=dict)
-
-    def facts(self, listing_id: int, body: ListingBody) -> dict[str, frozenset[str]]:
-        """The fields of ``ShopFacts`` for one listing: what others than itself have."""
-        skus = {sku.seller_sku.casefold() for sku in body.skus}
-        found = {sku.identifier.code for sku in body.skus if sku.identifier}
-        return {
-            "taken_seller_skus": frozenset(key for key in skus if self.by_sku.get(key, set()) - {listing_id}),
-            "taken_identifiers": frozenset(code for code in found if self.by_code.get(code, set()) - {listing_id}),
-        }
-
-
-def _taken(account_id: int, prepared: Sequence[Prepared]) -> _Taken:
-    """Only what these listings want is looked up."""
-    taken = _Taken()
-    skus: set[str] = set()
-    wanted_codes: set[str] = set()
+def _wanted(prepared: Sequence[Prepared]) -> tuple[set[str], set[str]]:
+    """Seller SKUs (casefolded) and identifier codes that these listings would send."""
+    skus, found = set[str](), set[str]()
     for one in prepared:
         if one.plan is None:
             continue
         skus |= {offer.product.text(one.plan.seller_sku_attribute).strip().casefold() for offer in one.offers}
         if one.plan.identifier_attribute:
-            wanted_codes |= {offer.product.text(one.plan.identifier_attribute).strip() for offer in one.offers}
-    for part in _parts(skus - {""}):
-        query = select(ListingSku.seller_sku_key, ListingSku.listing_id).where(ListingSku.account_id == account_id, ListingSku.seller_sku_key.in_(part))
-        for key, listing_id in db.session.execute(query):
-            taken.by_sku.setdefault(key, set()).add(listing_id)
-        for key, listing_id, options in db.session.execute(_to_be_worked_out(account_id).where(Product.sku_key.in_(part))):
-            if (options or {}).get("seller_sku_attribute", "sku") in ("", "sku"):
-                taken.by_sku.setdefault(key, set()).add(listing_id)
-    strangers = select(TikTokProduct.seller_skus).where(
-        TikTokProduct.account_id == account_id, TikTokProduct.listing_id.is_(None), TikTokProduct.status != "DELETED"
-    )
-    for text in db.session.scalars(strangers) if skus - {""} else ():
-        for key in set(text.casefold().split("\n")) & skus:
-            taken.by_sku.setdefault(key, set()).add(0)
-    for part in _parts(wanted_codes - {""}):
-        query = select(ListingSku.identifier, ListingSku.listing_id).where(
-            ListingSku.account_id == account_id, ListingSku.identifier.in_(part), ListingSku.tiktok_sku_id != ""
-        )
-        for code, listing_id in db.session.execute(query):
-            taken.by_code.setdefault(code, set()).add(listing_id)
-    return taken
-
-
-def _to_be_worked_out(account_id: int) -> Select[Any]:
-    """SKU, listing and template options of simple products that were assigned a moment ago: their variants are written by the first evaluation."""
-    query = select(Product.sku_key, Listing.id, ListingTemplate.options).join(Listing, Listing.product_id == Product.id).join(Listing.template)
-    worked_out = exists().where(ListingSku.listing_id == Listing.id)
-    return query.where(Listing.account_id == account_id, Product.type_id.in_(SIMPLE), Product.gone_at.is_(None), ~worked_out)
+            found |= {offer.product.text(one.plan.identifier_attribute).strip() for offer in one.offers}
+    return skus, found
 
 
 def _charts(uris: Collection[str]) -> dict[str, HostedImage]:
     """Size charts of templates, which were uploaded by hand."""
-    return {row.uri: images.as_domain(row) for part in _parts(uris) for row in db.session.scalars(select(HostedRow).where(HostedRow.uri.in_(part)))}
-
-
-def _parts(values: Collection[str]) -> Iterator[list[str]]:
-    ordered = sorted(values)
-    for start in range(0, len(ordered), 500):
-        yield ordered[start : start + 500]
+    return {row.uri: images.as_domain(row) for row in db.session.scalars(select(HostedRow).where(HostedRow.uri.in_(uris)))} if uris else {}

@@ -14,11 +14,10 @@ from itertools import chain
 from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.core.clock import utcnow
-from connector.core.db import db, unit_of_work
+from connector.core.db import db, dialect_of, unit_of_work
 from connector.domain import pricing, stock
 from connector.domain.magento_product import ENABLED
 from connector.domain.policies import InventoryPolicy
@@ -349,7 +348,7 @@ class _Batch:
         if self.updates:
             session.connection().execute(update(ListingSku.__table__).where(ListingSku.__table__.c.id == bindparam("id_")), self.updates)
         if self.inserts:
-            dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+            dialect = dialect_of(session)
             statement = dialect.insert(ListingSku.__table__).on_conflict_do_nothing(index_elements=["account_id", "seller_sku_key"])
             session.connection().execute(statement, self.inserts)
         self._write_entries()

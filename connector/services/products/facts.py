@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
-from connector.core.db import db
+from connector.core.db import db, in_parts
 from connector.core.errors import DomainError
 from connector.domain.magento_product import NO_IMAGE, GalleryImage, MagentoProduct
 from connector.domain.pricing import PriceFacts, SpecialPrice, special_price
@@ -21,7 +21,6 @@ from connector.services.products import store_attributes
 from connector.services.products.stock_reading import website_of
 
 ALL = "all"
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +83,13 @@ def magento_products(ids: Collection[int], store_view: str, *, with_children: bo
 def children(ids: Collection[int]) -> dict[int, list[int]]:
     """Our ids of a configurable's children, in Magento's order, without those that are gone; only configurables are in it."""
     found: dict[int, list[int]] = {}
-    for part in _parts(ids):
+    for part in in_parts(ids):
         query = select(Product.id, Product.magento_id, Product.child_ids).where(Product.id.in_(part), Product.type_id == "configurable")
         parents = db.session.execute(query).all()
         wanted = {(row.magento_id, child) for row in parents for child in row.child_ids}
         known: dict[tuple[int, int], int] = {}
         for magento_id in {magento_id for magento_id, _ in wanted}:
-            for group in _parts({child for owner, child in wanted if owner == magento_id}):
+            for group in in_parts({child for owner, child in wanted if owner == magento_id}):
                 columns = select(Product.entity_id, Product.id).where(Product.magento_id == magento_id, Product.entity_id.in_(group), Product.gone_at.is_(None))
                 known |= {(magento_id, number): product_id for number, product_id in db.session.execute(columns)}
         for row in parents:
@@ -101,7 +100,7 @@ def children(ids: Collection[int]) -> dict[int, list[int]]:
 def stock_levels(ids: Collection[int], website_code: str) -> dict[int, ProductStock]:
     """Stock as last read, by our product id; products whose stock was never read are left out."""
     found: dict[int, ProductStock] = {}
-    for part in _parts(ids):
+    for part in in_parts(ids):
         query = select(ProductStock).where(ProductStock.website_code == website_code, ProductStock.product_id.in_(part))
         found |= {row.product_id: row for row in db.session.scalars(query)}
     return found
@@ -202,7 +201,7 @@ class _Describe:
 
 def _products(ids: Collection[int]) -> dict[int, Product]:
     found: dict[int, Product] = {}
-    for part in _parts(ids):
+    for part in in_parts(ids):
         found |= {row.id: row for row in db.session.scalars(select(Product).where(Product.id.in_(part)))}
     return found
 
@@ -211,16 +210,10 @@ def _views(ids: Collection[int], store_view: str) -> dict[int, dict[str, Any]]:
     if store_view in (ALL, ""):
         return {}
     found: dict[int, dict[str, Any]] = {}
-    for part in _parts(ids):
+    for part in in_parts(ids):
         query = select(ProductView.product_id, ProductView.data).where(ProductView.store_view == store_view, ProductView.product_id.in_(part))
         found |= dict(db.session.execute(query).all())
     return found
-
-
-def _parts(ids: Collection[int]) -> Iterator[Sequence[int]]:
-    listed = sorted(set(ids))
-    for start in range(0, len(listed), _AT_ONCE):
-        yield listed[start : start + _AT_ONCE]
 
 
 def _images(entries: Sequence[Mapping[str, Any]]) -> tuple[GalleryImage, ...]:

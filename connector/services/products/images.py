@@ -17,7 +17,6 @@ from typing import NamedTuple, cast
 from urllib.parse import urljoin, urlsplit
 
 from sqlalchemy import delete, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import contains_eager
 
 from connector.clients import errors as api
@@ -25,7 +24,7 @@ from connector.clients.magento.media import media_url
 from connector.clients.tiktok import TikTokClient
 from connector.clients.tiktok.catalogue import ImageUse, UploadedImage
 from connector.core.clock import utcnow
-from connector.core.db import db, end_reading, unit_of_work
+from connector.core.db import db, dialect_of, end_reading, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain import listing_text
 from connector.domain.picture import DESCRIPTION, Converted, Refused, convert
@@ -276,7 +275,7 @@ def _claim(environment: str, content_hash: str, use_case: str) -> tuple[int, boo
             return row.id, False
         now = utcnow()
         if row is None:
-            dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+            dialect = dialect_of(session)
             values = {"environment": environment, "content_hash": content_hash, "use_case": use_case, "uri": "", "created_at": now}
             made = session.execute(dialect.insert(HostedImage).values(values).on_conflict_do_nothing().returning(HostedImage.id)).scalar()
             return (made, True) if made else (0, False)
@@ -319,7 +318,7 @@ def _record(store: _Store, source: str, use_case: str, **values: object) -> None
     """Insert or change the row of a picture."""
     key = {"magento_id": store.magento_id, "environment": store.environment, "source": source, "use_case": use_case}
     with unit_of_work() as session:
-        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        dialect = dialect_of(session)
         statement = dialect.insert(SourceImage).values({**key, **values})
         session.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
 

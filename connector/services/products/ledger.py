@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import delete, func, or_, select, update
 
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import NotFoundError
-from connector.domain.stock import units
+from connector.domain.stock import Term, running, units
 from connector.models.account import Account
 from connector.models.listing import ListingSku, StockEntry
 from connector.models.order import Order, Reservation
@@ -22,17 +21,6 @@ from connector.models.product import Product, ProductStock
 KEEP = timedelta(days=90)
 CARRIED = "carried"
 _AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A term of the present evaluation, with the running balance."""
-
-    key: str
-    label: str
-    change: int
-    balance: int
-    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +60,13 @@ class SkuLedger:
 
     sku: ListingSku
     magento_sku: str
-    terms: tuple[Line, ...]
+    terms: tuple[Term, ...]
     entries: Sequence[StockEntry]
     more: bool
     in_balance: bool
     holders: tuple[Holder, ...]
     sellers: tuple[Seller, ...]
     risks: tuple[Risk, ...]
-
-
-def of_listing(listing_id: int) -> list[ListingSku]:
-    """The SKUs of a listing, in order."""
-    return list(db.session.scalars(select(ListingSku).where(ListingSku.listing_id == listing_id).order_by(ListingSku.position, ListingSku.id)))
 
 
 def of_sku(listing_sku_id: int, *, limit: int = 50, before: int | None = None) -> SkuLedger:
@@ -100,17 +83,9 @@ def of_sku(listing_sku_id: int, *, limit: int = 50, before: int | None = None) -
     total = db.session.scalar(select(func.coalesce(func.sum(StockEntry.change), 0)).where(StockEntry.listing_sku_id == sku.id))
     holders, sellers = _holders(sku, product), _sellers(sku)
     return SkuLedger(
-        sku, product.sku, _lines(sku.stock_terms), entries[:limit], len(entries) > limit, total == (sku.wanted_quantity or 0), holders, sellers,
+        sku, product.sku, running(sku.stock_terms), entries[:limit], len(entries) > limit, total == (sku.wanted_quantity or 0), holders, sellers,
         tuple(_risks(sku, product, sellers)),
     )  # fmt: skip
-
-
-def _lines(terms: Sequence[dict[str, Any]]) -> tuple[Line, ...]:
-    balance, lines = 0, []
-    for term in terms:
-        balance += term["change"]
-        lines.append(Line(term["key"], term["label"], term["change"], balance, term["words"]))
-    return tuple(lines)
 
 
 def _holders(sku: ListingSku, product: Product) -> tuple[Holder, ...]:

@@ -45,19 +45,9 @@ class Line:
 
 
 @dataclass(slots=True)
-class LinkFile:
-    """A parsed file. ``accepted`` lines can be submitted although others have problems."""
-
+class LinkFile(csv_lines.CheckedLines):
     account_id: int
     lines: list[Line] = field(default_factory=list)
-
-    @property
-    def accepted(self) -> list[Line]:
-        return [line for line in self.lines if not line.problem]
-
-    @property
-    def refused(self) -> list[Line]:
-        return [line for line in self.lines if line.problem]
 
 
 def read(data: bytes, account_id: int) -> LinkFile:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.core.clock import to_epoch, utcnow
-from connector.core.db import db, end_reading, unit_of_work
+from connector.core.db import db, dialect_of, end_reading, unit_of_work
 from connector.core.errors import DomainError, NotFoundError
 from connector.domain.listing_state import UNREADABLE
 from connector.models.account import Account
@@ -32,17 +31,6 @@ FIRST_DAY = 1_577_836_800
 #: ... and ends that far ahead, because the shop's clock is known from its last answer only.
 AHEAD = timedelta(days=1)
 _AT_ONCE = 500
-
-
-class Run(Protocol):
-    """What reading needs of the run it works for (``connector.jobs`` gives it)."""
-
-    checkpoint: dict[str, Any]
-
-    def save_checkpoint(self, session: Session, **values: Any) -> None: ...
-    def progress(self, done: int | None = None, total: int | None = None, stage: str | None = None) -> None: ...
-    @property
-    def cancelled(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +49,7 @@ class Found:
 # --- reading --------------------------------------------------------------------------------------------------------------------------------
 
 
-def read_listings(run: Run, account_id: int) -> Found:
+def read_listings(run: runs.Run, account_id: int) -> Found:
     """Initiate Import: the shop's products, page by page, with a suggestion each. Goes on where it was interrupted; what is gone disappears."""
     account = state.working_account(account_id)
     client, matcher = connections.tiktok(account_id), Matcher(account_id, account.magento_id)
@@ -144,7 +132,7 @@ def _store(session: Session, account_id: int, heads: Sequence[Mapping[str, Any]]
                 "suggested_product_id": one.product_id if one else None, "suggestion": one.kind if one else "", "problem": one.problem if one else "",
             }
         )  # fmt: skip
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    dialect = dialect_of(session)
     statement = dialect.insert(TikTokProduct)
     fresh = {name: statement.excluded[name] for name in rows[0] if name not in ("account_id", "tiktok_id")}
     session.execute(statement.on_conflict_do_update(index_elements=["account_id", "tiktok_id"], set_=fresh), rows)

@@ -21,10 +21,9 @@ from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain.money import minor_unit, to_step
-from connector.models.listing import Listing, ListingSku, ListingTemplate
-from connector.models.product import Product
+from connector.models.listing import Listing, ListingSku
 from connector.services import connections, events
-from connector.services.products import claims, evaluate, state
+from connector.services.products import claims, evaluate, state, switches
 from connector.services.products.threads import each
 
 #: Products of one batch, and SKUs of one reading back (TTS §5.3.11).
@@ -70,8 +69,7 @@ def due_listings(account_id: int, *, statuses: Collection[int] | None = None, li
         .order_by(ListingSku.listing_id)
     )
     if statuses is not None:
-        enabled = select(ListingTemplate.id).where(ListingTemplate.enabled)
-        query = query.where(Listing.product_id.in_(select(Product.id).where(Product.status.in_(list(statuses)))), Listing.template_id.in_(enabled))
+        query = switches.synchronised(query, statuses)
     found = list(db.session.scalars(query.limit(limit)))
     end_reading()
     return found
@@ -109,17 +107,8 @@ def push_many(
     """
     state.working_account(account_id)
     end_reading()
-    client, ids, done = connections.tiktok(account_id), list(dict.fromkeys(listing_ids)), dict[int, Pushed]()
-    for start in range(0, len(ids), AT_ONCE):
-        claim = claims.claim(ids[start : start + AT_ONCE])
-        try:
-            if claim.listing_ids:
-                done |= _Push(account_id, client, claim, patient, guard).run()
-        finally:
-            claim.give_back()
-        if progress is not None:
-            progress(min(len(ids), start + AT_ONCE))
-    return done
+    client = connections.tiktok(account_id)
+    return claims.in_batches(listing_ids, AT_ONCE, lambda claim: _Push(account_id, client, claim, patient, guard).run(), progress=progress)
 
 
 @dataclass(slots=True)

@@ -20,7 +20,8 @@ from connector.models.product import Product, ProductView
 from connector.services import connections
 from connector.services.products import catalogue, store_attributes
 from connector.services.products.product_rows import instant
-from connector.services.products.reading import Readers, Run, Unattended
+from connector.services.products.reading import Readers, Unattended
+from connector.services.runs import Run
 
 #: Types with a price of their own that are sold here; a configurable's means nothing.
 PRICED = ("simple", "virtual", "downloadable")

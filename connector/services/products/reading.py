@@ -1,4 +1,4 @@
-"""What the readers of Magento's catalogue share: the run they work for, and reading ahead while the last page is written."""
+"""What the readers of Magento's catalogue share: a stand-in for the run they work for, and reading ahead while the last page is written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from flask import current_app
 from sqlalchemy.orm import Session
@@ -15,18 +15,6 @@ from connector.core import logs
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class Run(Protocol):
-    """What a reader needs of the run it works for (``connector.jobs`` gives it)."""
-
-    checkpoint: dict[str, Any]
-
-    def save_checkpoint(self, session: Session, **values: Any) -> None: ...
-    def park(self, ref: str, label: str, error: Exception, data: dict[str, Any] | None = None) -> None: ...
-    def progress(self, done: int | None = None, total: int | None = None, stage: str | None = None) -> None: ...
-    @property
-    def cancelled(self) -> bool: ...
 
 
 class Unattended:

@@ -10,7 +10,7 @@ from connector.core.db import end_reading
 from connector.domain.attribute_mapping import mapping_for
 from connector.domain.listing_body import ListingBody, ProductAttribute, SkuBody
 from connector.models.account import Account
-from connector.services.products import automation
+from connector.services.products import switches
 from connector.services.products.drafts import Prepared
 
 #: Magento's codes for pictures, whatever the image policy takes the main one from.
@@ -28,7 +28,7 @@ class Part:
 def codes(account: Account) -> tuple[str, ...]:
     """The Magento attributes that edits of this account are limited to; () for no limit."""
     try:
-        policy = automation.in_force(account).body
+        policy = switches.in_force(account).body
     except LookupError:
         return ()
     finally:

@@ -251,17 +251,6 @@ def _rows(one: Prepared, review: ListingBody | None, changed: Mapping[str, Chang
     return [each for each in rows if each.magento or each.send or each.live or each.review]
 
 
-def _magento_weight(one: Prepared) -> str:
-    """The product's own, else that of its heaviest variant, as the draft takes it."""
-    if one.product is None:
-        return ""
-    unit = "lb" if one.plan is not None and one.plan.weight_unit == "lbs" else "kg"
-    if one.product.weight:
-        return f"{one.product.weight.normalize():f} {unit}"
-    heaviest = max((offer.product.weight for offer in one.offers if offer.product.weight), default=None)
-    return f"{heaviest.normalize():f} {unit}, heaviest variant" if heaviest else ""
-
-
 def _attributes(one: Prepared, review: ListingBody | None, changed: Mapping[str, Change], names: _Names) -> list[Row]:
     bodies = {name: {each.id: names.choices(each.values) for each in body.product_attributes} if body else None for name, body in
               (("send", one.shown), ("live", one.live), ("review", review))}  # fmt: skip

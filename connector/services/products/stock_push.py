@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from connector.clients import errors as api
@@ -24,24 +24,19 @@ from connector.clients.tiktok.product_codes import PRODUCT_CODES
 from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
 from connector.core.errors import DomainError
-from connector.domain import tiktok_order
 from connector.domain.stock import units
 from connector.models.account import Account
-from connector.models.listing import Listing, ListingSku, ListingTemplate
-from connector.models.order import Order, OrderLine
-from connector.models.product import Product
+from connector.models.listing import Listing, ListingSku
 from connector.services import connections, events, runs
-from connector.services.products import claims, due, evaluate, state
+from connector.services.products import claims, due, evaluate, shop_stock, state, switches
 from connector.services.products.evaluate import CLOSED
+from connector.services.products.shop_stock import Reading
 from connector.services.products.threads import each
 
 #: Products of one reading (TTS §5.3.16).
 AT_ONCE = 100
 #: Sends of one product before it is left for the next time.
 ROUNDS = 6
-#: Line statuses whose units TikTok holds as committed.
-_COMMITTED = (tiktok_order.UNPAID, tiktok_order.ON_HOLD, tiktok_order.AWAITING_SHIPMENT, "")
-_OPEN = (*_COMMITTED, tiktok_order.PARTIALLY_SHIPPING)
 _WAREHOUSES = "tts.product.warehouse"
 
 _ON_TIKTOK = select(ListingSku.id, ListingSku.listing_id, ListingSku.seller_sku, ListingSku.tiktok_sku_id).where(ListingSku.tiktok_sku_id != "")
@@ -51,22 +46,6 @@ _LOOK_AGAIN = ("tts.product.not_found", "tts.product.foreign", "tts.product.stat
 PATIENCE = timedelta(minutes=15)
 
 Places = Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What TikTok shows of a SKU: units for sale and units in orders, by warehouse."""
-
-    available: Mapping[str, int]
-    committed: Mapping[str, int]
-
-    @property
-    def units(self) -> int:
-        return sum(self.available.values())
-
-    @property
-    def held(self) -> int:
-        return sum(self.committed.values())
 
 
 @dataclass(slots=True)
@@ -117,7 +96,7 @@ def due_listings(account_id: int, *, falling: bool, statuses: Collection[int] | 
     else:
         query = query.where(~ListingSku.stock_falls).order_by(ListingSku.listing_id)
         if statuses is not None:
-            query = _synchronised(query, statuses)
+            query = switches.synchronised(query, statuses)
     found = list(db.session.scalars(query.limit(limit)))
     end_reading()
     return found
@@ -132,13 +111,6 @@ def accounts_with_falls(account_id: int | None = None) -> list[int]:
         .distinct()
     )
     return list(db.session.scalars(query.where(Account.id == account_id) if account_id is not None else query))
-
-
-def _synchronised(query: Select[Any], statuses: Collection[int]) -> Select[Any]:
-    """What goes out by itself: products of these Magento statuses in an enabled template."""
-    enabled = select(ListingTemplate.id).where(ListingTemplate.enabled)
-    chosen = select(Product.id).where(Product.status.in_(list(statuses)))
-    return query.where(Listing.product_id.in_(chosen), Listing.template_id.in_(enabled))
 
 
 def _not_refused_lately() -> ColumnElement[bool]:
@@ -176,17 +148,8 @@ def push_many(
     """
     state.working_account(account_id)
     end_reading()
-    client, ids, done = connections.tiktok(account_id), list(dict.fromkeys(listing_ids)), dict[int, Pushed]()
-    for start in range(0, len(ids), AT_ONCE):
-        claim = claims.claim(ids[start : start + AT_ONCE])
-        try:
-            if claim.listing_ids:
-                done |= _Push(account_id, client, claim, rises, guard).run()
-        finally:
-            claim.give_back()
-        if progress is not None:
-            progress(min(len(ids), start + AT_ONCE))
-    return done
+    client = connections.tiktok(account_id)
+    return claims.in_batches(listing_ids, AT_ONCE, lambda claim: _Push(account_id, client, claim, rises, guard).run(), progress=progress)
 
 
 @dataclass(slots=True)
@@ -213,7 +176,7 @@ class _Push:
         end_reading()
         self.outcomes = {listing_id: Pushed(listing_id) for listing_id in self.tiktok_ids}
         waiting, slipped = sorted(self.tiktok_ids), set[str]()
-        readings = self._read(waiting)
+        readings = self._shown(waiting)
         for number in range(ROUNDS):
             if number and not self.claim.safe:
                 self.claim.prolong()
@@ -222,7 +185,7 @@ class _Push:
             told = [listing_id for listing_id in waiting if listing_id in self.sent]
             if not told:
                 break
-            before, readings = readings, self._read(told)
+            before, readings = readings, self._shown(told)
             waiting = self._verify(told, before, readings, slipped)
             if not waiting:
                 break
@@ -240,17 +203,8 @@ class _Push:
 
     # --- reading
 
-    def _read(self, listing_ids: Sequence[int]) -> dict[str, Reading]:
-        """TikTok's SKU id -> what it shows; kept on our rows. Costs one call a hundred products."""
-        found = {}
-        for product in self.client.iter_inventory([self.tiktok_ids[listing_id] for listing_id in listing_ids]):
-            for sku in product.get("skus") or ():
-                places = sku.get("warehouse_inventory") or ()
-                found[str(sku["id"])] = Reading(
-                    {str(place["warehouse_id"]): int(place.get("available_quantity") or 0) for place in places},
-                    {str(place["warehouse_id"]): int(place.get("committed_quantity") or 0) for place in places},
-                )
-        return found
+    def _shown(self, listing_ids: Sequence[int]) -> dict[str, Reading]:
+        return shop_stock.read(self.client, [self.tiktok_ids[listing_id] for listing_id in listing_ids])
 
     def _work_out(self, listing_ids: Sequence[int], readings: Mapping[str, Reading]) -> None:
         """Keep the reading and evaluate with it; units that TikTok holds for orders we do not know count as open."""
@@ -258,8 +212,8 @@ class _Push:
             if self.guard is not None:
                 self.guard(session)
             rows = session.execute(_ON_TIKTOK.where(ListingSku.listing_id.in_(listing_ids))).all()
-            keep_readings(session, rows, readings)
-            known = _known_units(session, self.account_id, [row.seller_sku for row in rows if row.tiktok_sku_id in readings])
+            shop_stock.keep(session, rows, readings)
+            known = shop_stock.known_units(session, self.account_id, [row.seller_sku for row in rows if row.tiktok_sku_id in readings])
             unknown = {row.id: readings[row.tiktok_sku_id].held - known.get(row.seller_sku, 0) for row in rows if row.tiktok_sku_id in readings}
             evaluate.evaluate(
                 listing_ids, reason="TikTok's stock was read", run_id=events.run_now.get(), committed={key: held for key, held in unknown.items() if held > 0}
@@ -348,7 +302,7 @@ class _Push:
             if self.guard is not None:
                 self.guard(session)
             rows = session.execute(_ON_TIKTOK.where(ListingSku.listing_id.in_(told))).all()
-            keep_readings(session, rows, after)
+            shop_stock.keep(session, rows, after)
             for row in rows:
                 if row.id not in self.sent[row.listing_id]:
                     continue
@@ -389,29 +343,6 @@ def less(places: Places, margin: int) -> dict[str, int]:
         off = min(left[place], margin)
         left[place], margin = left[place] - off, margin - off
     return left
-
-
-def keep_readings(session: Session, rows: Iterable[Row[Any]], readings: Mapping[str, Reading]) -> None:
-    """Write what TikTok shows onto our SKUs (id, tiktok_sku_id)."""
-    values = [
-        {"id_": row.id, "live_quantity": shown.units, "live_warehouses": dict(shown.available), "live_committed": shown.held}
-        for row in rows
-        if (shown := readings.get(row.tiktok_sku_id)) is not None
-    ]
-    if values:
-        session.connection().execute(update(ListingSku.__table__).where(ListingSku.__table__.c.id == bindparam("id_")), values)
-
-
-def _known_units(session: Session, account_id: int, seller_skus: list[str]) -> dict[str, int]:
-    """Units of orders that we know and TikTok holds as committed, by seller SKU of this account."""
-    query = (
-        select(OrderLine.seller_sku, func.count())
-        .join(Order, Order.id == OrderLine.order_id)
-        .where(OrderLine.seller_sku.in_(seller_skus), OrderLine.remote_status.in_(_COMMITTED))
-        .where(Order.account_id == account_id, Order.remote_status.in_(_OPEN), Order.fulfillment_type != tiktok_order.BY_TIKTOK)
-        .group_by(OrderLine.seller_sku)
-    )
-    return {sku: int(count) for sku, count in session.execute(query)} if seller_skus else {}
 
 
 def _words(error: ItemError) -> tuple[str, str, str]:

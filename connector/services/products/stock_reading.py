@@ -26,7 +26,8 @@ from connector.models.account import Account, MagentoConnection, StoreReference
 from connector.models.product import Product, ProductCursor, ProductStock
 from connector.services import connections
 from connector.services.products import due
-from connector.services.products.reading import Readers, Run, Unattended
+from connector.services.products.reading import Readers, Unattended
+from connector.services.runs import Run
 
 #: Types that have stock of their own; the others are sold by their children.
 STOCKED = ("simple", "virtual", "downloadable", "giftcard")
@@ -123,12 +124,6 @@ def primary_website(magento_id: int) -> str | None:
     query = select(Account.store_view).where(Account.magento_id == magento_id).order_by(Account.id).limit(1)
     view = db.session.scalar(query)
     return None if view is None else website_of(magento_id, view)
-
-
-def websites_in_use(magento_id: int) -> list[str]:
-    """Codes of the websites that accounts sell for."""
-    views = db.session.scalars(select(Account.store_view).where(Account.magento_id == magento_id).distinct())
-    return sorted({code for view in views if (code := website_of(magento_id, view))})
 
 
 def website_of(magento_id: int, store_view: str) -> str | None:

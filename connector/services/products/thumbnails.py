@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageOps
 from sqlalchemy import select
 
 from connector.clients.errors import ApiError
 from connector.clients.magento.media import media_url
 from connector.core.db import db, end_reading
-from connector.domain.picture import FORMATS, MOST_BYTES, MOST_PIXELS_JPEG
+from connector.domain.picture import MOST_BYTES, thumbnail
 from connector.models.account import Account, MagentoConnection, StoreReference
 from connector.models.product import Product
 from connector.services import connections, settings
@@ -51,10 +49,10 @@ def of(product_id: int, file: str = "") -> Path | None:
     end_reading()
     try:
         found = client.media(address, most_bytes=MOST_BYTES)
-        small = shrink(found.content) if found else b""
-    except (ApiError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        small = b""
-    if not small:
+    except (ApiError, OSError, ValueError):
+        found = None
+    small = thumbnail(found.content, SIDE) if found else None
+    if small is None:
         if len(_failed) > 5000:
             _failed.clear()
         _failed[address] = time.monotonic() + PATIENCE_SECONDS
@@ -64,19 +62,6 @@ def of(product_id: int, file: str = "") -> Path | None:
     part.write_bytes(small)
     part.replace(kept)
     return kept
-
-
-def shrink(content: bytes) -> bytes:
-    """A WEBP of at most ``SIDE`` pixels a side. Raises ``OSError`` or ``ValueError`` for what is no picture."""
-    with Image.open(BytesIO(content), formats=FORMATS) as picture:
-        if picture.width * picture.height > MOST_PIXELS_JPEG:
-            raise ValueError("too many pixels")
-        picture.draft("RGB", (SIDE * 2, SIDE * 2))
-        small = ImageOps.exif_transpose(picture)
-        small.thumbnail((SIDE, SIDE))
-        out = BytesIO()
-        small.convert("RGBA" if small.mode in ("RGBA", "LA", "P", "PA") else "RGB").save(out, "WEBP", quality=80)
-    return out.getvalue()
 
 
 def _media_folder(magento_id: int) -> str:

@@ -1,22 +1,18 @@
 """TikTok's refunds as Magento credit memos (MAG §4.6.3; product.md 9): each at most once, to the cent, goods on the shelf only when they were received.
 
-``write_due`` finds what is owed (a return that TikTok granted, lines that TikTok cancelled, goods that came after the money), keeps a ``CreditMemo``
-row for each, and sends them one by one. What is sent carries its key in its comment, so that after a lost answer, or a worker's death, Magento is asked
-before anything is repeated. The other way, memos made in Magento, is ``from_magento``.
+``write_due`` has ``owed`` keep a ``CreditMemo`` row for everything that is owed, and sends them one by one. What is sent carries its key in its comment,
+so that after a lost answer, or a worker's death, Magento is asked before anything is repeated. The other way, memos made in Magento, is ``from_magento``.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import exists, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy import or_, select, update
 
 from connector.clients import errors as api
 from connector.clients.magento import MagentoClient
@@ -26,39 +22,38 @@ from connector.core.db import db, end_reading, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain import credit_memo as arithmetic
 from connector.domain.credit_memo import MemoPlan
-from connector.domain.policies import OrderPolicy
 from connector.models.aftersales import (
     FROM_MAGENTO,
-    GOODS_RECEIVED,
     MEMO_DONE,
     MEMO_FAILED,
     MEMO_IGNORED,
     MEMO_SENDING,
     MEMO_WAITING,
-    TO_MAGENTO,
     CreditMemo,
-    RecallTask,
     Return,
 )
-from connector.models.order import CREATED, Order, OrderLine
+from connector.models.order import Order
 from connector.services import connections, events, storefronts
-from connector.services.orders import recall, state
+from connector.services.orders import state
 from connector.services.products import due as evaluation
-from connector.services.returns import from_magento, importing, planning, restock
-from connector.services.returns.terms import Ignored, Wait, policy_of
+from connector.services.returns import from_magento, importing, owed, planning, restock
+from connector.services.returns.terms import Ignored, Wait, words
 
 log = logs.get(__name__)
 
 #: How long a silent sender is believed alive, when an unreachable store and an order that only has to wait are looked at again.
 LEASE, SOON, LATER = timedelta(minutes=2), timedelta(seconds=30), timedelta(hours=1)
 _COUNTS = ("ordered", "invoiced", "shipped", "refunded", "canceled")
+#: After so many attempts what Magento refuses "for the moment", or breaks on, is for a person: it may never work (a stock source that is gone).
+MANY = 20
 #: The keys that are carried out here.
 KINDS = ("return", "lines", "restock", "memo")
-#: Cancelled lines are looked for among the orders that changed since.
-REACH = timedelta(days=3)
 FAILED_CODE = "memo.failed"
+#: What a person may have tried again.
+RETRIED = (MEMO_FAILED, MEMO_IGNORED, MEMO_WAITING)
 
 collect, plan, sentence = from_magento.collect, planning.plan, planning.sentence
+lines_cancelled, by_hand = owed.lines_cancelled, owed.by_hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +69,16 @@ class _Task:
     key: str
     direction: str
     return_pk: int | None
-    again: bool  #: it was tried before: look before anything is sent
+    attempt: int  #: after the first one: look before anything is sent
+
+
+class _Lost(Exception):
+    """Another worker believed this one dead and has taken the row."""
 
 
 def write_due(account_id: int) -> dict[str, int]:
     """Write what is owed now; ``{written, waiting, failed, ignored}``. Raises ``ApiError`` only when the store or TikTok cannot be used at all."""
-    prepare(account_id)
+    owed.prepare(account_id)
     counts = {"written": 0, "waiting": 0, "failed": 0, "ignored": 0}
     due = or_(CreditMemo.retry_at.is_(None), CreditMemo.retry_at <= utcnow())
     mine = or_(*(CreditMemo.key.startswith(f"{kind}:") for kind in KINDS))  # a recall writes its own
@@ -97,7 +96,7 @@ def write_due(account_id: int) -> dict[str, int]:
             log.error("memo_broken", memo=memo_id, exc_info=error)
             counts["failed"] += 1
     if db.session.scalar(select(CreditMemo.id).where(CreditMemo.account_id == account_id, CreditMemo.state == MEMO_DONE).limit(1)):
-        prepare(account_id)  # goods whose money memo has just been settled
+        owed.prepare(account_id)  # goods whose money memo has just been settled
     end_reading()
     return counts
 
@@ -118,9 +117,11 @@ def write_one(memo_id: int) -> str:
             return _settle(task, MEMO_DONE, text=text)
         if task.key.startswith("restock:"):
             assert task.return_pk is not None
-            text = restock.put_back(task.order_id, task.return_pk)
+            text = restock.put_back(task.order_id, task.return_pk, hold=lambda: _hold(task))
             return _settle(task, MEMO_DONE, text=text, restocked=True)
         return _write(task)
+    except _Lost:
+        return MEMO_SENDING
     except Wait as reason:
         return _settle(task, MEMO_WAITING, code="memo.waits", text=str(reason), retry=LATER)
     except Ignored as reason:
@@ -130,14 +131,10 @@ def write_one(memo_id: int) -> str:
     except api.Unauthorized as error:
         _settle(task, MEMO_SENDING, code=error.code, text=str(error), retry=SOON)
         raise
-    except (api.Uncertain, api.Unavailable) as error:
-        code, title, advice = api.describe(error)
-        return _settle(task, MEMO_SENDING, code=code, text=f"{title}: {error}", remedy=advice, retry=SOON)
     except api.ApiError as error:
         code, title, advice = api.describe(error)
-        if error.transient:
-            return _settle(task, MEMO_SENDING, code=code, text=f"{title}: {error}", remedy=advice, retry=SOON)
-        return _settle(task, MEMO_FAILED, code=code, text=f"{title}: {error}", remedy=advice)
+        hopeful = isinstance(error, api.Unavailable) or ((error.transient or isinstance(error, api.Uncertain)) and task.attempt < MANY)
+        return _settle(task, MEMO_SENDING if hopeful else MEMO_FAILED, code=code, text=f"{title}: {error}", remedy=advice, retry=SOON if hopeful else None)
     finally:
         connections.order_now.reset(token)
 
@@ -154,109 +151,14 @@ def _in_external(task: _Task, external: storefronts.Storefront) -> str:
 
 
 def retry(memo_id: int, *, actor: str) -> None:
-    """Try a failed or ignored memo again, by hand."""
+    """Try a failed or ignored memo again, or one that waits for something at once, by hand."""
     with unit_of_work() as session:
         row = session.get(CreditMemo, memo_id, populate_existing=True)
-        if row is None or row.state not in (MEMO_FAILED, MEMO_IGNORED):
+        if row is None or row.state not in RETRIED or row.key.partition(":")[0] not in KINDS:
             raise DomainError("memo.not_failed", "This credit memo has not failed.", "Nothing is to be tried again.")
         row.state, row.retry_at = MEMO_WAITING, None
         events.record("memo.retried", "order", row.order_id, "The credit memo is tried again.", account_id=row.account_id, actor=actor)
         importing.ring_memos(row.account_id)
-
-
-# -- what is owed -------------------------------------------------------------------------------------------------------------------------
-
-
-def prepare(account_id: int) -> None:
-    """A row for everything that is owed and has none. Local knowledge only."""
-    policy = policy_of(account_id)
-    with unit_of_work() as session:
-        _prepare_returns(session, account_id, policy)
-        _prepare_lines(session, account_id, policy)
-        _prepare_restocks(session, account_id, policy)
-
-
-def _prepare_returns(session: Session, account_id: int, policy: OrderPolicy) -> None:
-    has_row = exists().where(CreditMemo.order_id == Return.order_id, CreditMemo.key == "return:" + Return.return_id)
-    ours = exists().where(CreditMemo.return_pk == Return.id, CreditMemo.direction == FROM_MAGENTO)
-    query = (
-        select(Return)
-        .join(Order, Order.id == Return.order_id)
-        .where(
-            Return.account_id == account_id,
-            Return.phase.in_(importing.GRANTED),
-            Order.state == CREATED,
-            Order.magento_id.is_not(None),
-            ~has_row,
-            ~ours,
-            planning.PAYS,
-        )
-        .order_by(Return.id)
-    )
-    for row in session.scalars(query).all():
-        if from_magento.in_doubt(session, row):
-            continue
-        values: dict[str, Any] = {"return_pk": row.id, "currency": row.currency, "amount": row.amount}
-        if not policy.credit_memos:
-            values |= {"state": MEMO_IGNORED, "failure_message": "The order policy writes no credit memos: refund it in Magento by hand."}
-        _add(session, row.account_id, row.order_id, f"return:{row.return_id}", values)
-
-
-def _prepare_lines(session: Session, account_id: int, policy: OrderPolicy) -> None:
-    """Lines that TikTok cancelled one by one, of orders that go on; of a recalled order those that never left."""
-    recalled = exists().where(RecallTask.order_id == Order.id, RecallTask.state.in_(recall.UNDER_WAY))
-    query = (
-        select(OrderLine.order_id, OrderLine.line_id)
-        .join(Order, Order.id == OrderLine.order_id)
-        .where(
-            Order.account_id == account_id, Order.state == CREATED, Order.magento_id.is_not(None), or_(Order.remote_status != "CANCELLED", recalled),
-            Order.updated_at > utcnow() - REACH, OrderLine.remote_status == "CANCELLED", OrderLine.magento_item_id.is_not(None),
-        )
-        .order_by(OrderLine.order_id, OrderLine.line_id)
-    )  # fmt: skip
-    lines: dict[int, list[str]] = {}
-    for order_id, line_id in session.execute(query):
-        lines.setdefault(order_id, []).append(line_id)
-    kept = select(CreditMemo.order_id, CreditMemo.key).where(CreditMemo.order_id.in_(lines), CreditMemo.key.startswith("lines:"))
-    known = {(row.order_id, row.key) for row in session.execute(kept)}
-    left = select(RecallTask.order_id, RecallTask.units).where(RecallTask.order_id.in_(lines))
-    away = {order_id: sum(units.values()) for order_id, units in session.execute(left)}
-    for order_id, line_ids in lines.items():
-        if away.get(order_id, 0) >= len(line_ids):
-            continue
-        digest = hashlib.sha256(",".join(line_ids).encode()).hexdigest()[:16]
-        if (order_id, f"lines:{digest}") in known:
-            continue
-        values: dict[str, Any] = {}
-        if not policy.credit_memos:
-            values = {"state": MEMO_IGNORED, "failure_message": "The order policy writes no credit memos: take the cancelled units off the order in Magento."}
-        _add(session, account_id, order_id, f"lines:{digest}", values)
-
-
-def _prepare_restocks(session: Session, account_id: int, policy: OrderPolicy) -> None:
-    """Goods that were received and that no credit memo has brought, or will bring, back into stock."""
-    if not policy.restock_returns:
-        return
-    settled = exists().where(
-        CreditMemo.order_id == Return.order_id, CreditMemo.key == "return:" + Return.return_id, CreditMemo.state.in_((MEMO_WAITING, MEMO_SENDING))
-    )
-    has_row = exists().where(CreditMemo.order_id == Return.order_id, CreditMemo.key == "restock:" + Return.return_id)
-    query = (
-        select(Return)
-        .join(Order, Order.id == Return.order_id)
-        .where(
-            Return.account_id == account_id, Return.goods == GOODS_RECEIVED, Return.restocked_at.is_(None), Return.phase.in_(importing.GRANTED),
-            Order.state == CREATED, Order.magento_id.is_not(None), ~settled, ~has_row,
-        )
-    )  # fmt: skip
-    for row in session.scalars(query).all():
-        _add(session, row.account_id, row.order_id, f"restock:{row.return_id}", {"return_pk": row.id})
-
-
-def _add(session: Session, account_id: int, order_id: int, key: str, values: Mapping[str, Any]) -> None:
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    row = {"account_id": account_id, "order_id": order_id, "key": key, "direction": TO_MAGENTO, "state": MEMO_WAITING, **values}
-    session.execute(dialect.insert(CreditMemo).values(**row).on_conflict_do_nothing(index_elements=["order_id", "key"]))
 
 
 # -- one row ------------------------------------------------------------------------------------------------------------------------------
@@ -278,16 +180,31 @@ def _claim(memo_id: int) -> _Task | None:
             return None
         order = session.get_one(Order, row.order_id)
         number = order.magento_number or order.magento_id or ""
-        return _Task(row.id, row.account_id, order.id, order.number, order.magento_id or "", number, row.key, row.direction, row.return_pk, row.attempts > 1)
+        return _Task(row.id, row.account_id, order.id, order.number, order.magento_id or "", number, row.key, row.direction, row.return_pk, row.attempts)
+
+
+def _hold(task: _Task, **values: Any) -> None:
+    """Write ``values`` and keep the row for another while, right before something is sent. Raises ``_Lost`` when somebody else has taken it."""
+    with unit_of_work() as session:
+        held = session.execute(
+            update(CreditMemo)
+            .where(CreditMemo.id == task.memo_id, CreditMemo.state == MEMO_SENDING, CreditMemo.attempts == task.attempt)
+            .values(retry_at=utcnow() + LEASE, **values)
+            .execution_options(synchronize_session=False)
+        ).rowcount
+    if not held:
+        raise _Lost
 
 
 def _settle(
     task: _Task, outcome: str, *, code: str = "", text: str = "", remedy: str = "", retry: timedelta | None = None, restocked: bool = False, magento: str = ""
 ) -> str:
-    """Write down how it ended; one event for each change of the story."""
+    """Write down how it ended, unless somebody else has taken the row; one event for each change of the story. The state afterwards."""
     skus = restock.units_of(task.order_id, task.return_pk) if task.return_pk is not None else {}
     with unit_of_work() as session:
-        row = session.get_one(CreditMemo, task.memo_id, populate_existing=True)
+        row = session.get_one(CreditMemo, task.memo_id, populate_existing=True, with_for_update=True)
+        if row.attempts != task.attempt:
+            return row.state
         told = (row.state, row.failure_message)
         row.state, row.retry_at = outcome, utcnow() + retry if retry else None
         row.memo_id = magento or row.memo_id
@@ -313,7 +230,7 @@ def _write(task: _Task) -> str:
     """Send one credit memo to Magento, unless it is there."""
     client = connections.magento_for(task.account_id)
     end_reading()
-    if task.again and (found := find(client, task.magento_id, task.key)):
+    if task.attempt > 1 and (found := find(client, task.magento_id, task.key)):
         return _written(client, task, found)
     facts = client.order(task.magento_id)
     if task.return_pk is not None:
@@ -326,10 +243,10 @@ def _write(task: _Task) -> str:
         return _settle(task, MEMO_DONE, text=_instead(client, task, planned, facts))
     if task.return_pk is not None and (number := _made_by_hand(task, planned)):
         raise Ignored(f"Credit memo {number}, made in Magento, refunds the same units. Choose Try Again when another one is meant.")
-    with unit_of_work() as session:
-        row = session.get_one(CreditMemo, task.memo_id, populate_existing=True)
-        row.items, row.return_to_stock = dict(planned.items), list(planned.return_to_stock)
-        row.amount, row.currency = planned.total, str(facts.get("order_currency_code") or row.currency)
+    plan_kept = {"items": dict(planned.items), "return_to_stock": list(planned.return_to_stock), "amount": planned.total}
+    if currency := str(facts.get("order_currency_code") or ""):
+        plan_kept["currency"] = currency
+    _hold(task, **plan_kept)
     positive, negative = max(planned.adjustment, Decimal(0)), max(-planned.adjustment, Decimal(0))
     try:
         memo = client.refund(
@@ -367,27 +284,6 @@ def _whole(units: Mapping[str, int], lines: Iterable[Mapping[str, Any]]) -> bool
     return all(units.get(str(item.get("item_id")), 0) >= Decimal(str(item.get("qty_ordered") or 0)) for item in lines)
 
 
-def lines_cancelled(session: Session, order: Order) -> str:
-    """Lines of an order that lives on were cancelled on TikTok: what happens to the same units of the store's order, in a sentence. In the caller's
-    transaction; where the connector does it itself it is rung for, otherwise the order warns."""
-    if order.state != CREATED or not order.magento_id:
-        return ""
-    number = order.magento_number or order.magento_id
-    if why := by_hand(order):
-        text = f"Some lines were cancelled on TikTok. {why}: take the same units off order {number} in the store."
-        state.warn(order, text)
-        return text
-    importing.ring_memos(order.account_id)
-    return f"Their units are taken off Magento order {number} and return to stock."
-
-
-def by_hand(order: Order) -> str:
-    """Why a person has to take cancelled units off the store's order; "" when the connector does."""
-    if order.account.storefront != storefronts.MAGENTO:
-        return "The external storefront books no refunds"
-    return "" if policy_of(order.account_id).credit_memos else "The order policy writes no credit memos"
-
-
 def comment(task: _Task) -> str:
     what = task.key.partition(":")[2] if task.key.startswith("return:") else ""
     said = f"TikTok Shop refunded return {what}" if what else "TikTok Shop cancelled units of the order"
@@ -412,10 +308,13 @@ def _written(client: MagentoClient, task: _Task, memo: str) -> str:
         order = session.get_one(Order, task.order_id)
         order.magento_state, order.magento_status = facts.get("state"), facts.get("status")
         if abs(total - meant) >= arithmetic.CENT:
-            state.warn(order, f"Credit memo {number} came to {total:.2f} {currency}, but TikTok refunded {meant:.2f}. Correct the difference in Magento.")
+            state.warn(
+                order,
+                f"Credit memo {number} came to {words(total, currency)}, but TikTok refunded {words(meant, currency)}. Correct the difference in Magento.",
+            )
     goods = "; its units are in stock again" if back else ""
     return _settle(
-        task, MEMO_DONE, text=f"Credit memo {number} of {total:.2f} {currency} was written for Magento order {task.magento_number}{goods}.", magento=memo
+        task, MEMO_DONE, text=f"Credit memo {number} of {words(total, currency)} was written for Magento order {task.magento_number}{goods}.", magento=memo
     )
 
 

@@ -21,6 +21,7 @@ from connector.clients.magento.search import SearchCriteria
 from connector.clients.tiktok import TikTokClient
 from connector.core.db import db, end_reading, unit_of_work
 from connector.core.errors import DomainError
+from connector.domain import returns as rules
 from connector.domain.rejection import read_eligibility
 from connector.domain.shipping import LINE_CANCEL_MARKETS
 from connector.models.account import Account
@@ -30,7 +31,7 @@ from connector.services import connections, events
 from connector.services.orders import actions, intake
 from connector.services.orders.push import market_of, read_order
 from connector.services.returns import importing
-from connector.services.returns.terms import OWN, Ignored, Wait, policy_of
+from connector.services.returns.terms import OWN, Ignored, Wait, policy_of, words
 
 ACTION = "refund_from_magento"
 #: Entity ids are given before the transaction that holds them is committed: the last ones are read again.
@@ -100,7 +101,7 @@ def _store(session: Session, account_id: int, batch: Sequence[Row], wanted: bool
         added = session.execute(dialect.insert(CreditMemo).values(**values).on_conflict_do_nothing(index_elements=["order_id", "key"])).rowcount
         if added:
             new += 1
-            text = f"Credit memo {row.get('increment_id') or memo_id} of {values['amount']:.2f} {values['currency']} was made in Magento."
+            text = f"Credit memo {row.get('increment_id') or memo_id} of {words(values['amount'], values['currency'])} was made in Magento."
             events.record("memo.collected", "order", order.id, text, account_id=account_id, after={"memo": memo_id, "state": values["state"]})
     return new
 
@@ -145,6 +146,11 @@ def refund(memo_pk: int) -> str:
     if chosen and present <= set(NOT_SHIPPED):
         _cancel(client, order_id, number, memo_id, chosen, set(chosen) >= living, market)
         return _after_cancelling(order_id, memo_id, read_order(client, number), number, len(chosen))
+    if present & set(NOT_SHIPPED) and not chosen:
+        raise DomainError(
+            "memo.money_only", f"The credit memo gives back money alone, and TikTok refunds order {number} in part only after its delivery.",
+            "Try it again when the order is delivered, or refund the buyer in Seller Center.",
+        )  # fmt: skip
     if present & set(NOT_SHIPPED):
         raise DomainError(
             "memo.mixed", f"The credit memo covers units of order {number} that were shipped and units that were not.",
@@ -253,18 +259,41 @@ def _refund_delivered(
         most = client.calculate_refund(number, request_type="REFUND", reason_name=reason, line_ids=named)
         if amount > most.total or amount <= 0 or most.currency != currency:
             raise DomainError(
-                "memo.amount", f"The credit memo refunds {amount:.2f} {currency}, but TikTok refunds at most {most.total:.2f} {most.currency} for these units.",
+                "memo.amount", f"The credit memo refunds {words(amount, currency)}, but TikTok refunds at most {words(most.total, most.currency)} for these units.",
                 "Refund the buyer in Seller Center, and correct the difference in Magento.",
             )  # fmt: skip
         _intend(order_id, memo_id, {"line_ids": named, "return_reason": reason})
     key = f"memo-{account_id}-{order_id}-{memo_id}"
-    made = client.create_return(number, return_type="REFUND", return_reason=reason, line_ids=named, refund_total=amount, currency=currency, idempotency_key=key)
-    importing.store(account_id, client, client.search_returns({"return_ids": [made.return_id]}, page_size=10).items, {"read": 0, "changed": 0, "bad": 0}, None)
+    return_id = _made_before(client, order_id, number, named, amount) if begun else ""
+    if not return_id:
+        made = client.create_return(
+            number, return_type="REFUND", return_reason=reason, line_ids=named, refund_total=amount, currency=currency, idempotency_key=key
+        )
+        return_id = made.return_id
+    importing.store(account_id, client, client.search_returns({"return_ids": [return_id]}, page_size=10).items, {"read": 0, "changed": 0, "bad": 0}, None)
     with unit_of_work() as session:
-        pk = session.scalar(select(Return.id).where(Return.account_id == account_id, Return.return_id == made.return_id))
+        pk = session.scalar(select(Return.id).where(Return.account_id == account_id, Return.return_id == return_id))
         session.get_one(CreditMemo, memo_pk).return_pk = pk
-    _accepted(order_id, memo_id, {"how": "refunded", "return_id": made.return_id})
-    return f"{amount:.2f} {currency} of order {number} are refunded on TikTok (return {made.return_id}), as credit memo {memo_id} in Magento says."
+    _accepted(order_id, memo_id, {"how": "refunded", "return_id": return_id})
+    return f"{words(amount, currency)} of order {number} are refunded on TikTok (return {return_id}), as credit memo {memo_id} in Magento says."
+
+
+def _made_before(client: TikTokClient, order_id: int, number: str, named: Sequence[str], amount: Decimal) -> str:
+    """The refund that an earlier attempt made although its answer was lost; "" when there is none. One that belongs to another memo is not it."""
+    taken = select(Return.return_id).join(CreditMemo, CreditMemo.return_pk == Return.id).where(CreditMemo.order_id == order_id)
+    known = set(db.session.scalars(taken.where(CreditMemo.direction == FROM_MAGENTO)))
+    end_reading()
+    for payload in client.search_returns({"order_ids": [number]}, page_size=50).items:
+        found = rules.read_return(payload)
+        if (
+            found.role == "SELLER"
+            and found.return_id not in known
+            and set(found.order_line_ids) == set(named)
+            and found.amount == amount
+            and found.meaning.phase != "closed"
+        ):
+            return found.return_id
+    return ""
 
 
 def _refundable(sku_eligibility: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str], list[str]]:

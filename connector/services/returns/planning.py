@@ -20,7 +20,7 @@ from connector.models.order import Order, OrderLine
 from connector.services import connections, storefronts
 from connector.services.orders import recall
 from connector.services.returns import importing
-from connector.services.returns.terms import Ignored, policy_of
+from connector.services.returns.terms import Ignored, policy_of, words
 
 #: Whether the buyer gets money for a granted return, as far as it says; a replacement or exchange that was settled with goods does not.
 PAYS = and_(
@@ -34,7 +34,11 @@ PAYS = and_(
 
 
 def plan_return(return_pk: int, facts: Mapping[str, Any]) -> MemoPlan:
-    """The credit memo of a return. Raises ``DomainError`` when its units are not in the Magento order."""
+    """The credit memo of a return. Raises ``DomainError`` when its units are not in the Magento order, or that is in another currency.
+
+    Less than the buyer paid is money alone, the units stay sold, where he keeps the goods or took an offer; goods that he sends back are refunded units,
+    whatever TikTok takes off for the way.
+    """
     row = importing.get(return_pk)
     snapshot = importing.snapshot_of(row)
     policy = policy_of(row.account_id)
@@ -48,11 +52,21 @@ def plan_return(return_pk: int, facts: Mapping[str, Any]) -> MemoPlan:
             "memo.units_unknown", f"Return {row.return_id} is about units that Magento order {facts.get('increment_id')} does not have.",
             "Refund them in Magento by hand.",
         )  # fmt: skip
+    there = str(facts.get("order_currency_code") or row.currency)
+    if row.currency and there != row.currency:
+        raise DomainError(
+            "memo.currency", f"TikTok refunds return {row.return_id} in {row.currency}, but Magento order {facts.get('increment_id')} is in {there}.",
+            "Refund it in Magento by hand.",
+        )  # fmt: skip
     offered = snapshot.offered_amount is not None and not snapshot.offer_declined and snapshot.meaning.phase in importing.GRANTED
     amount = snapshot.offered_amount if offered and snapshot.offered_amount is not None and snapshot.offered_amount < row.amount else row.amount
-    partial = bool(paid) and amount < paid
+    keeps = row.return_type == rules.REFUND or snapshot.buyer_keeps_item
+    partial = amount < paid and (offered or keeps)
     shipping = Decimal(str((row.body.get("refund_amount") or {}).get("refund_shipping_fee") or 0))
-    back = set(units) if policy.restock_returns and row.goods == GOODS_RECEIVED and row.restocked_at is None else set()
+    alone = select(CreditMemo.id).where(CreditMemo.order_id == row.order_id, CreditMemo.key == f"restock:{row.return_id}")
+    here = row.goods == GOODS_RECEIVED and row.restocked_at is None and db.session.scalar(alone) is None  # else they go onto the shelf without this memo
+    end_reading()
+    back = set(units) if policy.restock_returns and here else set()
     named = {str(item): count for item, count in units.items()}
     return arithmetic.plan(facts, named, amount=amount, shipping=shipping, partial=partial, back=back)
 
@@ -124,4 +138,4 @@ def sentence(row: Return, action: Action) -> str:
     if action.decision == "APPROVE_RETURN":
         return f"Nothing yet: the credit memo for Magento order {number} is written when TikTok refunds the buyer."
     goods = "; the units go back into stock" if action.decision == "APPROVE_RECEIVED_PACKAGE" and policy.restock_returns else "; no goods go into stock"
-    return f"A credit memo of {row.amount:.2f} {row.currency} is written for Magento order {number}{goods}."
+    return f"A credit memo of {words(row.amount, row.currency)} is written for Magento order {number}{goods}."

@@ -7,7 +7,7 @@ them. Source quantities are absolute: what was read and what is written are kept
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -26,11 +26,14 @@ from connector.services.returns import importing
 ACTION = "restock"
 
 
-def put_back(order_id: int, return_pk: int) -> str:
-    """Put the units of a return back into stock, at most once; what was done, in a sentence. Raises ``ApiError``; ``DomainError`` when a person has to."""
+def put_back(order_id: int, return_pk: int, *, hold: Callable[[], None]) -> str:
+    """Put the units of a return back into stock, at most once; what was done, in a sentence. ``hold`` is called right before stock is written and raises
+    when somebody else does it. Raises ``ApiError``; ``DomainError`` when a person has to."""
     row = importing.get(return_pk)
     order = db.session.get_one(Order, order_id)
     return_id, account_id, magento_id = row.return_id, row.account_id, order.magento_id or ""
+    if row.restocked_at is not None:
+        return f"The goods of return {return_id} are in stock since {row.restocked_at:%d %b %Y %H:%M} UTC."
     units = units_of(order_id, return_pk)
     if external := storefronts.external_of(account_id):
         return external.restock(order_id, units)
@@ -46,6 +49,7 @@ def put_back(order_id: int, return_pk: int) -> str:
         wanted = {(move["sku"], move["source"]): (Decimal(move["before"]), Decimal(move["after"])) for move in moves}
         seen = [now.get(place, (Decimal(0), 1))[0] for place in wanted]
         if seen == [before for before, _ in wanted.values()]:
+            hold()
             _save(client, order_id, return_id, [(sku, source, after) for (sku, source), (_, after) in wanted.items()])
         elif seen != [after for _, after in wanted.values()]:
             raise _by_hand(return_id, units, "Its stock moved while it was being put back, and Magento's answer was lost")

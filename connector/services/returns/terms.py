@@ -1,17 +1,25 @@
-"""What both directions of the credit memos share: the policy, how our own memos are recognised, why one is not written now."""
+"""What the parts of the returns desk share: the policy, amounts in words, how our own memos are recognised, why one is not written now."""
 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from connector.core.db import db, end_reading
 from connector.core.errors import DomainError
-from connector.domain.policies import OrderPolicy
+from connector.domain import money
+from connector.domain.order_policy import OrderPolicy
 from connector.models.account import Account
 from connector.services import policies
 
 #: What our own memos say in their comment; the recall desk and the cancellation of an order write memos too.
 OWN = re.compile(r"\[(return|lines|restock|recall)[:\]]|^Cancelled on TikTok|was cancelled after shipping; these units")
+
+
+def words(amount: Decimal, currency: str) -> str:
+    """An amount with as many decimals as its currency has, or as it needs itself."""
+    step = money.minor_unit(currency)
+    return f"{amount.quantize(step) if amount % step == 0 else amount.normalize():f} {currency}".rstrip()
 
 
 class Wait(Exception):

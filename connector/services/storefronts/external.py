@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from connector.clients import errors as api
 from connector.clients.storefront import StorefrontClient
+from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
 from connector.core.errors import DomainError, NotFoundError
 from connector.domain import external_order, tiktok_order
@@ -44,6 +45,8 @@ TRIES = 3
 STORE_REASON = "unable_to_deliver"
 #: The store cancelled an order that TikTok will not let the seller cancel.
 NOT_CANCELLED = "storefront.cancelled"
+#: The order was changed again and again while we wanted to change it.
+CHANGED = "sto.changed"
 
 
 class External:
@@ -77,7 +80,21 @@ class External:
             action.attempts, action.state = action.attempts + 1, "sent"
             action.request = action.request or {"reason": reason}
             left = after_shipped or bool(recall.why_left(session, order))
-        undone, shown = _cancel(connections.storefront_for(place.account_id), place.number, reason, left)
+            external_id = order.number
+        client = connections.storefront_for(place.account_id)
+        try:
+            undone, shown = _cancel(client, place.number, reason, left)
+        except api.Rejected as refused:
+            if refused.code == CHANGED:
+                raise
+            if not (isinstance(refused, api.NotFound) and _gone(client, external_id)):
+                with unit_of_work() as session:
+                    text = f"TikTok cancelled order {external_id}, and the external storefront does not take order {place.number} back: {refused}"
+                    remedy = "Cancel it in the store by hand, or put right what its answer names. It is tried again by itself."
+                    state.flag(session.get_one(Order, order_id, populate_existing=True), undo.NOT_POSSIBLE, text, remedy)
+                raise
+            text = f"The external storefront has no order {place.number} any more; nothing is left to cancel there."
+            undone, shown = undo.Undone("shipped" if left else "nothing", text), {}
         with unit_of_work() as session:
             order = session.get_one(Order, order_id, populate_existing=True)
             action = actions.take(order, undo.ACTION)
@@ -134,20 +151,26 @@ class External:
             return []
         body = external_order.address_body(read_address(held, (), directory=False))
         client = connections.storefront_for(place.account_id)
-        carried = _patched(client, place.number, lambda shown: {} if _closed(shown) else {"shippingAddress": body})
-        text = "The new delivery address was carried over to the external storefront."
-        if _closed(carried):
-            why = "was cancelled" if external_order.cancelled(carried) else "was shipped"
-            text = f"The buyer changed the delivery address after store order {place.number} {why}; the earlier address stands there."
+        done, text = True, "The new delivery address was carried over to the external storefront."
+        try:
+            carried = _patched(client, place.number, lambda shown: {} if _closed(shown) else {"shippingAddress": body})
+        except api.Rejected as refused:
+            if refused.code == CHANGED:
+                raise
+            done, text = False, f"The external storefront does not take the buyer's new delivery address: {refused} Change it in the store by hand."
+        else:
+            if _closed(carried):
+                why = "was cancelled" if external_order.cancelled(carried) else "was shipped"
+                done, text = False, f"The buyer changed the delivery address after store order {place.number} {why}; the earlier address stands there."
         with unit_of_work() as session:
             order = session.get_one(Order, order_id, populate_existing=True)
             for key in keys:
                 action = actions.take(order, ADDRESS, key)
-                action.state, action.answer, action.attempts = "accepted", {"carried": not _closed(carried)}, action.attempts + 1
-            if _closed(carried):
-                state.warn(order, text)
-            else:
+                action.state, action.answer, action.attempts = "accepted", {"carried": done}, action.attempts + 1
+            if done:
                 events.record("order.address_carried", "order", order_id, text, account_id=place.account_id)
+            else:
+                state.warn(order, text)
         return [text]
 
     # --- collecting what the store does (A265)
@@ -160,17 +183,19 @@ class External:
         if store is None or first is None:
             end_reading()
             return found
-        since = store.orders_cursor_at - OVERLAP if store.orders_cursor_at else first - CLOCK_SLACK
+        # What is dated ahead must not carry the cursor past what is still to come; a cursor that it has carried is none.
+        began, cursor = utcnow(), store.orders_cursor_at
+        since = cursor - OVERLAP if cursor and cursor <= began else first - CLOCK_SLACK
         client = connections.storefront_for(account_id)
         end_reading()
         for batch in _batches(client.orders_modified_since(since)):
             self._take(account_id, batch, found, guard)
-            newest = max((at for row in batch if (at := _instant(row.get("lastModified")))), default=None)
+            newest = max((min(at, began) for row in batch if (at := _instant(row.get("lastModified")))), default=None)
             with unit_of_work() as session:
                 if guard:
                     guard(session)
                 row = session.scalars(select(ExternalStore).where(ExternalStore.account_id == account_id).execution_options(populate_existing=True)).one()
-                if newest and (row.orders_cursor_at is None or newest > row.orders_cursor_at):
+                if newest and not (row.orders_cursor_at and newest <= row.orders_cursor_at <= began):
                     row.orders_cursor_at = newest
         self._cancel_on_tiktok(account_id, guard)
         return found
@@ -323,6 +348,14 @@ def _cancel(client: StorefrontClient, number: str, reason: str, left: bool) -> t
     if external_order.cancelled(before):
         return undo.Undone("already", f"Store order {number} is CANCELLED already."), after
     return undo.Undone("canceled", f"Store order {number} was set to CANCELLED: {reason}."), after
+
+
+def _gone(client: StorefrontClient, external_id: str) -> bool:
+    """Whether the store itself, and no wrong address, says that it has no order of this TikTok order id."""
+    try:
+        return bool(client.environment()) and client.find_by_external_id(external_id) is None
+    except api.ApiError:
+        return False
 
 
 def _patched(client: StorefrontClient, number: str, change: Callable[[Row], Row]) -> Row:

@@ -7,19 +7,17 @@ while it is not on TikTok; one that is on TikTok keeps it and is marked (``Listi
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, delete, func, insert, literal, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from connector.core.clock import utcnow
-from connector.core.db import db, unit_of_work
+from connector.core.db import db, dialect_of, in_parts, unit_of_work
 from connector.core.errors import NotFoundError
 from connector.domain.query import Query, plan
 from connector.models.account import Account
@@ -28,17 +26,16 @@ from connector.models.product import Product
 from connector.models.trace import Event
 from connector.services import events
 from connector.services.products import due
-from connector.services.templates.plan import options_of
+from connector.services.templates.overlapping import Precedence, in_order
 from connector.services.templates.querying import Question, Shelf, shelf_of
 
-BY_QUERY, BY_HAND, BY_LINK = "query", "hand", "link"
+BY_QUERY = "query"
 
 Guard = Callable[[Session], None]
 Progress = Callable[[int, int], None]
 
 #: Products looked at in one transaction.
 _CHUNK = 5_000
-_AT_ONCE = 500
 CONFIGURABLE = "configurable"
 _REASON = "Assigned to a listing template"
 
@@ -75,27 +72,6 @@ class Assigned:
 
 
 @dataclass(frozen=True, slots=True)
-class Overlap:
-    """A product that several enabled templates match, best first, and the one that has or gets it."""
-
-    product_id: int
-    sku: str
-    name: str
-    templates: tuple[str, ...]
-    winner: str
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """How many products of a query another template matches as well, and which of the two gets those that neither has yet."""
-
-    template_id: int
-    name: str
-    count: int
-    wins: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Row:
     id: int
     product_id: int
@@ -115,12 +91,6 @@ class _Changes:
 
     def __bool__(self) -> bool:
         return bool(self.new or self.moved or self.released or self.lapsed or self.again)
-
-
-def in_order(account_id: int) -> list[ListingTemplate]:
-    """The account's templates as overlaps are decided: lowest priority number first, then the oldest."""
-    query = select(ListingTemplate).where(ListingTemplate.account_id == account_id)
-    return list(db.session.scalars(query.order_by(ListingTemplate.priority, ListingTemplate.created_at, ListingTemplate.id)))
 
 
 def assign(account_id: int, template_id: int | None = None, *, guard: Guard | None = None, progress: Progress | None = None) -> Assigned:
@@ -154,8 +124,7 @@ class _Work:
     def __init__(self, account_id: int, shelf: Shelf, templates: Sequence[ListingTemplate], now: datetime, *, only: int | None) -> None:
         self.account_id, self.only, self.now = account_id, only, now
         self.names = {each.id: each.name for each in templates}
-        self.disabled = {each.id for each in templates if not each.enabled}
-        self.overriding = {each.id for each in templates if options_of(each).override_existing}
+        self.precedence = Precedence(templates)
         enabled = [each for each in templates if each.enabled]
         self.plans = {each.id: plan(Query.model_validate(each.query or {}), now) for each in enabled}
         self.question = Question(shelf)
@@ -207,13 +176,13 @@ class _Work:
                 continue
             if row.assigned_by != BY_QUERY and row.template_id is not None:
                 continue
-            winner = self._winner(choices, row.template_id)
+            winner = self.precedence.winner(choices, row.template_id)
             if winner != row.template_id and self.only in (None, winner, row.template_id):
                 changes.moved.append((row, winner))
             elif row.unmatched_at is not None:
                 changes.again.append(row)
         for product_id, row in rows.items():
-            if product_id in matched or row.assigned_by != BY_QUERY or row.template_id in self.disabled:
+            if product_id in matched or row.assigned_by != BY_QUERY or row.template_id in self.precedence.disabled:
                 continue
             if self.only is not None and row.template_id != self.only:
                 continue
@@ -223,12 +192,6 @@ class _Work:
                 changes.lapsed.append(row)
         return changes
 
-    def _winner(self, choices: Sequence[int], present: int | None) -> int:
-        stealing = next((key for key in choices if key in self.overriding), None)
-        if stealing is not None:
-            return stealing
-        return present if present is not None and (present in choices or present in self.disabled) else choices[0]
-
     def write(self, session: Session, changes: _Changes) -> None:
         """Make the changes, in the caller's transaction; what changed meanwhile is left for the next time."""
         added = self._insert(session, changes.new)
@@ -237,15 +200,15 @@ class _Work:
             moved[winner].append(row)
         touched: list[int] = []
         for winner, rows in moved.items():
-            for part in _parts([row.id for row in rows]):
+            for part in in_parts([row.id for row in rows]):
                 session.execute(update(Listing).where(Listing.id.in_(part)).values(template_id=winner, unmatched_at=None), execution_options=_PLAIN)
             touched += [row.id for row in rows]
-        for part in _parts([row.id for row in changes.released]):
+        for part in in_parts([row.id for row in changes.released]):
             gone = (Listing.id.in_(part), Listing.tiktok_id.is_(None), Listing.upload_key == "", Listing.assigned_by == BY_QUERY)
             session.execute(delete(ListingSku).where(ListingSku.listing_id.in_(select(Listing.id).where(*gone))), execution_options=_PLAIN)
             session.execute(delete(Listing).where(*gone), execution_options=_PLAIN)
         for rows_, value in ((changes.lapsed, self.now), (changes.again, None)):
-            for part in _parts([row.id for row in rows_]):
+            for part in in_parts([row.id for row in rows_]):
                 session.execute(update(Listing).where(Listing.id.in_(part)).values(unmatched_at=value), execution_options=_PLAIN)
         if touched:
             due.mark(reason=_REASON, content=True, listing_ids=touched)
@@ -259,7 +222,7 @@ class _Work:
 
     def _insert(self, session: Session, chosen: Sequence[tuple[int, int]]) -> int:
         """Make listings of (product, template) pairs; how many are new. One that somebody else has just made stays his. Due from the start."""
-        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        dialect = dialect_of(session)
         by_template = defaultdict(list)
         for product_id, template_id in chosen:
             by_template[template_id].append(product_id)
@@ -274,7 +237,7 @@ class _Work:
                 "content_due": True,
             }
             columns = [literal(value, Listing.__table__.c[name].type) for name, value in values.items()]
-            for part in _parts(product_ids):
+            for part in in_parts(product_ids):
                 rows = select(Product.id, *columns).where(Product.id.in_(part))
                 statement = dialect.insert(Listing.__table__).from_select(["product_id", *values], rows)
                 added = session.execute(
@@ -323,56 +286,6 @@ class _Work:
                     events.record("template.assigned", "template", key, words, account_id=self.account_id, reason="Product Assign")
 
 
-def overlaps(account_id: int, limit: int = 20) -> tuple[int, list[Overlap]]:
-    """How many products several enabled templates match, and the first of them with who has or gets them."""
-    account = db.session.get(Account, account_id)
-    templates = [each for each in in_order(account_id) if each.enabled and (each.query or {}).get("conditions")]
-    if account is None or len(templates) < 2:
-        return 0, []
-    now = utcnow()
-    question = Question(shelf_of(account))
-    tests = {each.id: question.condition(plan(Query.model_validate(each.query), now)) for each in templates}
-    flags = [case((test, 1), else_=0) for test in tests.values()]
-    several = question.select(Product.id).where(or_(*tests.values()), sum(flags[1:], flags[0]) > 1)
-    count = db.session.scalar(select(func.count()).select_from(several.subquery())) or 0
-    if not count:
-        return 0, []
-    stmt = question.select(Product.id, Product.sku, Product.name, *flags).where(
-        Product.id.in_(list(db.session.scalars(several.order_by(Product.id).limit(limit))))
-    )
-    rows = db.session.execute(stmt.order_by(Product.id)).all()
-    have = dict(
-        db.session.execute(
-            select(Listing.product_id, Listing.template_id).where(Listing.account_id == account_id, Listing.product_id.in_([row[0] for row in rows]))
-        ).all()
-    )
-    names = {each.id: each.name for each in templates}
-    work = _Work(account_id, question.shelf, templates, now, only=None)
-    found = []
-    for product_id, sku, name, *hits in rows:
-        choices = [each.id for each, hit in zip(templates, hits, strict=True) if hit]
-        winner = work._winner(choices, have.get(product_id))
-        found.append(Overlap(product_id, sku, name, tuple(names[key] for key in choices), names.get(winner, "")))
-    return count, found
-
-
-def shared_with(account: Account, query: Query, *, template_id: int | None = None, priority: int = 100) -> list[Shared]:
-    """The other enabled templates that match products of this query too: for the page where the query is written, before it is saved."""
-    others = [each for each in in_order(account.id) if each.enabled and each.id != template_id and (each.query or {}).get("conditions")]
-    if not others or not query.conditions:
-        return []
-    now = utcnow()
-    question = Question(shelf_of(account))
-    mine = plan(query, now)
-    sums = [func.coalesce(func.sum(case((question.condition(plan(Query.model_validate(each.query), now)), 1), else_=0)), 0) for each in others]
-    counts = db.session.execute(question.select(*sums).where(question.condition(mine))).one()
-    own = db.session.get(ListingTemplate, template_id) if template_id else None
-    rank = (priority, own.created_at if own else now, own.id if own else math.inf)
-    return [
-        Shared(each.id, each.name, int(count), rank < (each.priority, each.created_at, each.id)) for each, count in zip(others, counts, strict=True) if count
-    ]
-
-
 _PLAIN: dict[str, Any] = {"synchronize_session": False}
 
 
@@ -396,8 +309,3 @@ def _ranges(magento_id: int, parents: bool) -> Iterator[tuple[int, int]]:
             return
         yield low, high
         last = high
-
-
-def _parts(rows: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(rows), _AT_ONCE):
-        yield rows[start : start + _AT_ONCE]

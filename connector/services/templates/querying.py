@@ -49,7 +49,7 @@ from connector.domain.policies import SynchronizationPolicy
 from connector.domain.query import Clause, Filter, Query, fulfils, plan
 from connector.models.account import Account, StoreReference
 from connector.models.product import Product, ProductView
-from connector.services.products import automation
+from connector.services.products import switches
 
 Bool = ColumnElement[bool]
 
@@ -86,7 +86,7 @@ def shelf_of(account: Account) -> Shelf:
 def sync_policy(account: Account) -> SynchronizationPolicy:
     """The synchronization policy in force for an account; before any was seeded, the defaults of its fields."""
     try:
-        return automation.in_force(account).body
+        return switches.in_force(account).body
     except LookupError:
         return SynchronizationPolicy()
 

@@ -10,10 +10,10 @@ from typing import Any
 from connector.clients.errors import Uncertain
 from connector.clients.magento import MagentoClient
 from connector.core.errors import DomainError
-from connector.domain.gates import Product
 from connector.domain.magento_address import RecipientAddress
 from connector.domain.money import MoneyLine, OrderMoney, minor_unit
-from connector.domain.policies import OrderPolicy
+from connector.domain.order_facts import Product
+from connector.domain.order_policy import OrderPolicy
 from connector.services.orders.intent import Claim
 from connector.services.orders.magento_store import MagentoStore
 
