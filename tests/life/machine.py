@@ -20,7 +20,7 @@ from sqlalchemy import select
 from connector.clients.errors import ApiError
 from connector.core.db import db
 from connector.core.errors import DomainError
-from connector.models.aftersales import RecallTask, Return
+from connector.models.aftersales import GOODS_LOST, RecallTask, Return
 from connector.models.order import Cancellation, Order
 from connector.services import cancellations, returns
 from connector.services.oms import updates
@@ -351,7 +351,7 @@ class Life(RuleBasedStateMachine):
         return f"{answer} {found.cancel_id}: {cancellations.answer_one(found.id, answer, reason=reason, actor=WHO)}"
 
     def _answers_a_return(self, pick: int, way: int) -> str | None:
-        waits = select(Return.id, Return.return_id, Return.amount).where(Return.needs_answer)
+        waits = select(Return.id, Return.return_id, Return.amount, Return.goods).where(Return.needs_answer)
         found = self.one(db.session.execute(waits.order_by(Return.id)).all(), pick)
         db.session.rollback()
         if found is None:
@@ -361,7 +361,7 @@ class Life(RuleBasedStateMachine):
             return f"{found.return_id}: TikTok allows nothing"
         reason = action.reasons[way % len(action.reasons)][0] if action.reasons else ""
         offer = max((found.amount / 3).quantize(Decimal("0.01")), Decimal("0.01")) if action.partial else None
-        takes_in = action.decision == "APPROVE_RECEIVED_PACKAGE"
+        takes_in = action.decision == "APPROVE_RECEIVED_PACKAGE" and found.goods != GOODS_LOST  # what was said to be lost stays so
         if takes_in:
             self.deeds.came.setdefault(found.return_id, "perhaps")
         said = returns.answer_one(found.id, "reject" if action.rejects else "accept", decision=action.decision, reason=reason, amount=offer, actor=WHO)
