@@ -92,6 +92,14 @@
     if (late) event.preventDefault();
   });
 
+  // What a proxy says instead of the server (a restart, an outage) is no part of the page: what is shown stays, and a note tells that nothing was answered.
+  document.addEventListener("htmx:before:response", (event) => {
+    const answer = event.detail.ctx.response, note = document.getElementById("unanswered"), toasts = document.getElementById("toasts");
+    if (answer.status < 500 || answer.headers.has("HX-Retarget")) return;
+    event.preventDefault();
+    if (!toasts.querySelector("[data-unanswered]")) toasts.append(note.content.cloneNode(true));
+  });
+
   // A form is sent once, and the panel it stands in closes; copying; dialogs (a link to the same page without JavaScript); toasts that can be put away.
   document.addEventListener("submit", (event) => {
     for (const pop of event.target.querySelectorAll("details[data-pop][open]")) pop.open = false;

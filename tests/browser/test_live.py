@@ -103,6 +103,24 @@ def test_the_orders_grid_shows_a_new_order_by_itself(shop: House, page: Page) ->
     expect(page.locator("#orders-count")).not_to_have_text(before)
 
 
+def test_what_a_proxy_answers_instead_of_the_server_is_not_put_into_the_page(shop: House, page: Page) -> None:
+    page.goto(f"{shop.url}/orders/")
+    rows = page.locator("tbody tr[data-row]")
+    before = rows.count()
+    away = re.compile(r"/orders/\?")
+    page.route(away, lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad Gateway</h1>"))
+    for words in ("nothing", "fits this"):
+        page.get_by_role("searchbox").fill(words)
+        with page.expect_response(away):
+            page.get_by_role("searchbox").press("Enter")
+    expect(page.get_by_text("The server did not answer.")).to_have_count(1)
+    expect(rows).to_have_count(before)
+    expect(page.get_by_text("Bad Gateway")).to_have_count(0)
+    page.unroute(away)
+    page.get_by_role("searchbox").press("Enter")
+    expect(rows).to_have_count(0)
+
+
 def test_keys_move_select_open_and_search(shop: House, page: Page) -> None:
     page.goto(f"{shop.url}/orders/")
     rows = page.locator("tbody tr[data-row]")
