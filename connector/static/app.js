@@ -85,7 +85,8 @@
     if (source?.matches?.("section[data-grid]")) ctx.asked = source.getAttribute("hx-get");
     else if (ctx.target?.matches?.("section[data-grid]")) newest.set(ctx.target.id, ctx);
   });
-  document.addEventListener("htmx:before:response", (event) => {
+  // Judged right before the swap: between an answer's arrival and its swap another one may be put in.
+  document.addEventListener("htmx:before:swap", (event) => {
     const ctx = event.detail.ctx;
     if (!ctx.target?.matches?.("section[data-grid]")) return;
     const late = ctx.asked === undefined ? newest.get(ctx.target.id) !== ctx : document.getElementById(ctx.target.id)?.getAttribute("hx-get") !== ctx.asked;

@@ -103,6 +103,33 @@ def test_the_orders_grid_shows_a_new_order_by_itself(shop: House, page: Page) ->
     expect(page.locator("#orders-count")).not_to_have_text(before)
 
 
+#: The words of an answer without a search come late, after its status and headers.
+SLOW_WORDS = """
+const text = Response.prototype.text;
+window.late = 0;
+Response.prototype.text = async function () {
+  const words = await text.call(this);
+  if (!this.url.includes("q=")) await new Promise((done) => setTimeout(done, 1500)), window.late++;
+  return words;
+};
+const section = document.querySelector("section[data-grid]");
+document.body.dispatchEvent(new Event(section.getAttribute("hx-trigger").split(" ")[0]));
+"""
+
+
+def test_a_live_refresh_that_arrives_during_a_search_is_not_put_over_its_answer(shop: House, page: Page) -> None:
+    page.goto(f"{shop.url}/orders/")
+    with page.expect_response(lambda answer: answer.url.endswith("/orders/")):
+        page.evaluate(SLOW_WORDS)
+    page.get_by_role("searchbox").fill("no such order")
+    page.get_by_role("searchbox").press("Enter")
+    expect(page.locator("tbody tr[data-row]")).to_have_count(0)
+    assert page.evaluate("window.late") == 0
+    page.wait_for_timeout(2500)
+    assert page.evaluate("window.late") > 0
+    expect(page.locator("tbody tr[data-row]")).to_have_count(0)
+
+
 def test_what_a_proxy_answers_instead_of_the_server_is_not_put_into_the_page(shop: House, page: Page) -> None:
     page.goto(f"{shop.url}/orders/")
     rows = page.locator("tbody tr[data-row]")
