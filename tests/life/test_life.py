@@ -32,7 +32,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, valke
 
 @pytest.mark.timeout(0)
 def test_nothing_is_lost_doubled_or_forgotten_whatever_buyers_seller_clock_oms_and_network_do(world: World) -> None:
-    steps = environment("STEPS", 300)
+    steps = environment("STEPS", 240)
     chosen = settings(
         max_examples=max(1, -(-steps // LIFE)),
         stateful_step_count=LIFE + 1,  # the beginning counts as one

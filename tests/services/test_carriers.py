@@ -18,7 +18,7 @@ from connector.services.orders import carriers, parcels, providers, push
 from tests.factories import shop
 from tests.factories.parcels import packages, parcel, place, stored
 
-pytestmark = pytest.mark.postgres
+pytestmark = pytest.mark.sqlite_only  # one small table, read and written whole
 
 
 def parked(market, account, number: str, carrier: str = "Blue Dart"):

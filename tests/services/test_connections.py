@@ -15,6 +15,8 @@ from connector.practice.serve import PracticeServer
 from connector.services import connections, events, recording
 from tests.services.test_accounts import authorise, new_account
 
+pytestmark = pytest.mark.sqlite_only  # clients and their limits; no query of its own
+
 
 def test_a_sandbox_account_never_reaches_a_live_host(app: Flask, practice_tiktok: PracticeServer) -> None:
     """A247"""

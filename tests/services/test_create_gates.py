@@ -17,6 +17,8 @@ from tests.factories.creation import Store, complete, created, fresh, in_store, 
 from tests.factories.parcels import place
 from tests.factories.shop import Market
 
+pytestmark = pytest.mark.sqlite_only  # what the gates say is decided outside the database; creating is tested on both
+
 
 @pytest.fixture
 def account(connected_account: Account) -> Account:

@@ -26,6 +26,8 @@ from connector.services.accounts import onboarding_changes, shop_checks
 from connector.services.attributes import fetch
 from tests.factories import catalogue, shop
 
+pytestmark = pytest.mark.sqlite_only  # comparison of two readings; the import is tested on both
+
 TEES, MUGS, KIDS = "610021", "611421", "610567"
 
 

@@ -18,6 +18,8 @@ from connector.services.accounts import Choice
 from connector.services.policy_preview import Preview, Sample
 from tests.factories.catalogue import a_configurable, a_listing, a_magento, a_product, a_template, stock
 
+pytestmark = pytest.mark.sqlite_only  # sums of three products; rows are plain
+
 BODY = InventoryPolicy(default_quantity=7, threshold_buffer=5)
 
 

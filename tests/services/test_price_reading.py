@@ -25,6 +25,8 @@ from tests.factories.catalogue import a_listing
 from tests.factories.shop import carry_out
 from tests.services.test_product_import import GB, Shop, product
 
+pytestmark = pytest.mark.sqlite_only  # one store view read; rows are plain
+
 BASE, SPECIAL = "POST /V1/products/base-prices-information", "POST /V1/products/special-price-information"
 
 

@@ -23,6 +23,8 @@ from connector.services.accounts.practice import use_practice_store
 from connector.services.products import catalogue, facts, stock_reading
 from tests.factories.catalogue import a_configurable, a_magento, a_product, stock
 
+pytestmark = pytest.mark.sqlite_only  # what one product says; rows are plain
+
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

@@ -27,6 +27,8 @@ from connector.practice.serve import PracticeServer
 from connector.services.products import images
 from tests.clients.scripted import Reply, ScriptedServer
 
+pytestmark = pytest.mark.sqlite_only  # pictures and their upload; rows are plain
+
 MAIN, TEXT = "MAIN_IMAGE", "DESCRIPTION_IMAGE"
 GOOD = "/g/o/good-01.jpg"
 

@@ -155,7 +155,7 @@ def test_a_request_that_was_withdrawn_clears_the_flag(account, market):
     perform("cancellations.import", account.id)
     assert not _order(number).cancel_requested
     assert cancellations.open_requests(_order(number).id) == []
-    kinds = db.session.scalars(select(Event.kind).where(Event.kind.like("order.cancel_%"))).all()
+    kinds = db.session.scalars(select(Event.kind).where(Event.kind.like("order.cancel_%")).order_by(Event.id)).all()
     assert kinds == ["order.cancel_requested", "order.cancel_answered"]
 
 

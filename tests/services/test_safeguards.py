@@ -23,6 +23,8 @@ from connector.services.orders import create
 from tests.factories.parcels import place
 from tests.factories.shop import Market
 
+pytestmark = pytest.mark.sqlite_only  # requests that never leave; no query of its own
+
 
 def test_a248_a249_an_order_reaches_the_practice_store_without_capture_and_without_any_mail(
     connected_account: Account, practice_tiktok, practice_magento
