@@ -35,8 +35,8 @@ browser: .venv/.tests ## Only the tests in a real browser
 life: .venv/.tests ## A shop that lives at random for STEPS=3000 steps (SEED=1 chooses which): nothing may be lost, doubled or forgotten
 	@SEED=$(or $(SEED),1) STEPS=$(or $(STEPS),3000) $(PY) -m pytest tests/life -s $(ARGS)
 
-drill: .venv/.tests ## The long exactly-once drill: 500 orders, 25 SIGKILLs, Redis flushed and restarted, lost answers
-	@exec $(PY) -m bench.drill $(if $(JSON),--json)
+drill: .venv/.tests ## The long exactly-once drills, creation and after sales: 640 orders, 61 SIGKILLs, Redis flushed and restarted, lost answers
+	@$(PY) -m bench.drill $(if $(JSON),--json) && exec $(PY) -m bench.drill_aftersales $(if $(JSON),--json)
 
 bench: .venv/.tests ## Speed as ratios within one run (JSON=1: one JSON object a line)
 	@exec $(PY) -m bench.run $(if $(JSON),--json)

@@ -23,9 +23,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.add_argument("--orders", type=int, default=200)
+    parser.add_argument("--external", action="store_true", help="on the empty PostgreSQL and Redis of DATABASE_URL and REDIS_URL")
     arguments = parser.parse_args()
     began = time.monotonic()
-    with House(storefront=True, oms=True) as house:
+    with House(storefront=True, oms=True, external=arguments.external) as house:
         report = run(house, arguments.orders)
     report["seconds"] = round(time.monotonic() - began, 1)
     table(report)

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import signal
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from bench.demo import created
 from bench.house import House
 from bench.run import result
+from bench.troubles import CUT, FLUSH, RESTART, Troubles, all_is_well, lose_answers
 
 ORDERS, KILLS, LOST = 500, 25, 0.02
 
@@ -31,9 +29,10 @@ def main() -> int:
     parser.add_argument("--orders", type=int, default=ORDERS)
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--external", action="store_true", help="on the empty PostgreSQL and Redis of DATABASE_URL and REDIS_URL, whose connections are cut")
     arguments = parser.parse_args()
     began = time.monotonic()
-    with House(workers=2) as house:
+    with House(workers=2, external=arguments.external) as house:
         report = run(house, arguments.orders, arguments.kills, random.Random(arguments.seed))
         report["seconds"] = round(time.monotonic() - began, 1)
         passed = (
@@ -63,23 +62,6 @@ def results() -> list[dict[str, Any]]:
     ]
 
 
-def workers(house: House) -> list[int]:
-    """The worker processes of this house: children of its supervisor whose start line says so in the log."""
-    supervisor = house.supervisor
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            status = (entry / "status").read_text()
-            name = (entry / "comm").read_text().strip()
-        except OSError:
-            continue
-        if f"PPid:\t{supervisor}" in status and name == "worker":
-            found.append(int(entry.name))
-    return found
-
-
 def run(house: House, count: int, kills: int, dice: random.Random) -> dict[str, Any]:
     house.post("magento", "seed", {"world": "demo", "bulk": 201})
     house.post("tiktok", "seed", {"region": "GB", "orders": count, "status": "AWAITING_SHIPMENT", "bulk": 200, "since_hours": 20,
@@ -93,49 +75,29 @@ def run(house: House, count: int, kills: int, dice: random.Random) -> dict[str, 
         from connector.services.accounts.unattended import connect_practice_shop
 
         account_id = connect_practice_shop("GB", actor="drill").id
-        for system in ("tiktok", "magento"):
-            house.post(system, "faults", {"kind": "lost_answer", "probability": LOST, "seed": dice.randrange(10_000)})
+        lose_answers(house, dice, LOST)
         runs.submit("orders.import", account_id=account_id, key=f"schedule:orders.import:{account_id}", started_by="drill")
         redis = redis_connections.patient(app.config["CONNECTOR"].redis_url)
 
         listed = {order["id"] for order in house.get("tiktok", "orders")["orders"]}
-        troubles = ["kill"] * kills + ["flush"] * 2 + ["restart"]
-        dice.shuffle(troubles)
+        troubles = Troubles(house, dice, {"worker": kills, FLUSH: 2, **({CUT: 3} if house.servers else {RESTART: 1})})
         deadline = time.monotonic() + 900
-        done: Counter[str] = Counter()
-        next_trouble = time.monotonic() + 2
         best, moved = -1, time.monotonic()
         while time.monotonic() < deadline:
             now_created = len(created(house, listed))
             if now_created != best:
                 best, moved = now_created, time.monotonic()
-            if troubles and time.monotonic() >= next_trouble:
-                trouble = troubles.pop()
-                if trouble == "kill":
-                    alive = workers(house)
-                    if not alive:
-                        troubles.append(trouble)
-                    else:
-                        os.kill(dice.choice(alive), signal.SIGKILL)
-                        done["kill"] += 1
-                elif trouble == "flush":
-                    redis.flushall()
-                    done["flush"] += 1
-                else:
-                    os.kill(_valkey(house), signal.SIGKILL)
-                    done["restart"] += 1
-                next_trouble = time.monotonic() + dice.uniform(0.3, 2.5)
+            troubles.step(redis)
             open_runs = db.session.query(JobRun).filter(JobRun.state.in_(OPEN_STATES), JobRun.kind.in_(("orders.create", "orders.import"))).count()
             db.session.commit()
-            if not troubles and now_created >= len(listed) and not open_runs:
+            if troubles.over and now_created >= len(listed) and not open_runs:
                 break
-            if not troubles and time.monotonic() - moved > 150:
+            if troubles.over and time.monotonic() - moved > 150:
                 break
             time.sleep(0.25)
-        for system in ("tiktok", "magento"):
-            house.delete(system, "faults")
+        all_is_well(house)
         time.sleep(25)  # whatever was still going on ends, and schedules come round once more
-        return _verdict(house, listed, done)
+        return _verdict(house, listed, troubles.done)
 
 
 def _verdict(house: House, listed: set[str], troubles: Counter[str]) -> dict[str, Any]:
@@ -166,21 +128,11 @@ def _verdict(house: House, listed: set[str], troubles: Counter[str]) -> dict[str
         "stuck_runs": stuck,
         "reservations_open": open_reservations,
         "balanced": bool(house.get("magento", "ledger").get("balanced")),
-        "kills": troubles["kill"],
-        "flushes": troubles["flush"],
-        "restarts": troubles["restart"],
+        "kills": troubles["worker"],
+        "flushes": troubles[FLUSH],
+        "restarts": troubles[RESTART],
+        "cuts": troubles[CUT],
     }
-
-
-def _valkey(house: House) -> int:
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if str(house.folder / "valkey") in (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode():
-                    return int(entry.name)
-            except OSError:
-                continue
-    raise RuntimeError("the embedded Valkey of this house was not found")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import requests
+from redis import Redis
+from sqlalchemy import create_engine, inspect
+
+from connector.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,13 +35,43 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
+def _empty_servers() -> dict[str, str]:
+    """``DATABASE_URL`` and ``REDIS_URL`` of the environment, if nobody has anything in them. Raises ``SystemExit`` otherwise."""
+    named = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL") if os.environ.get(name)}
+    if len(named) < 2:
+        sys.exit("--external needs DATABASE_URL and REDIS_URL, of an empty PostgreSQL database and an empty Redis.")
+    config = Config.from_env({**named, "CONNECTOR_INSTANCE": tempfile.mkdtemp(prefix="connector-house-")})
+    shutil.rmtree(config.instance)
+    engine = create_engine(config.database_url)
+    used = [
+        name
+        for name, empty in (("DATABASE_URL", not inspect(engine).get_table_names()), ("REDIS_URL", not Redis.from_url(config.redis_url).dbsize()))
+        if not empty
+    ]
+    engine.dispose()
+    if used:
+        sys.exit(f"{' and '.join(used)}: there is something in it already. Name an empty one: what stands there would be mixed up or flushed away.")
+    return named
+
+
 class House:
     """``with House() as house:`` starts ``app.py`` and waits until it answers; everything is gone afterwards.
 
-    ``storefront`` and ``oms`` start the practice external storefront and the practice OMS as well.
+    ``storefront`` and ``oms`` start the practice external storefront and the practice OMS as well. ``external`` takes PostgreSQL and Redis from the
+    environment's ``DATABASE_URL`` and ``REDIS_URL`` instead of the embedded ones; both must be empty, because the house writes and flushes as it likes.
     """
 
-    def __init__(self, *, workers: int = 2, environment: dict[str, str] | None = None, quiet: bool = True, storefront: bool = False, oms: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        workers: int = 2,
+        environment: dict[str, str] | None = None,
+        quiet: bool = True,
+        storefront: bool = False,
+        oms: bool = False,
+        external: bool = False,
+    ) -> None:
+        self.servers = _empty_servers() if external else {}
         self.folder = Path(tempfile.mkdtemp(prefix="connector-house-"))
         web, *ports = free_ports(5)
         self.url = f"http://127.0.0.1:{web}"
@@ -51,6 +85,7 @@ class House:
             **{f"PRACTICE_{system.upper()}_URL": base for system, base in self._bases.items()},
             "CONNECTOR_WORKERS": str(workers),
             "LOG_LEVEL": "WARNING",
+            **self.servers,
             **(environment or {}),
         }
         self._quiet = quiet

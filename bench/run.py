@@ -1,4 +1,4 @@
-"""Every benchmark, one after the other (ratios measured within one run), and the exactly-once drill."""
+"""Every benchmark, one after the other (ratios measured within one run), and the exactly-once drills."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-MODULES = ("grids", "intake", "create", "products_import", "products_sync", "feed", "drill")
+MODULES = ("grids", "intake", "create", "products_import", "products_sync", "feed", "drill", "drill_aftersales")
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from connector.config import Config
 
-__version__ = "0.3.1"
+__version__ = "0.4.0"
 
 
 def create_app(config: Config | None = None) -> Flask:
@@ -27,7 +27,9 @@ def create_app(config: Config | None = None) -> Flask:
     if config.uses_sqlite:
         engine_options["pool_size"] = 40
     else:
-        engine_options |= {"pool_size": 20, "max_overflow": 20}
+        # a server that vanishes without a word is given up after half a minute instead of two hours
+        alive = {"connect_timeout": 10, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+        engine_options |= {"pool_size": 20, "max_overflow": 20, "connect_args": {"application_name": "connector", **alive}}
     app.config.update(
         CONNECTOR=config,
         SECRET_KEY=config.secret_key,

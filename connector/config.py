@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from click import ClickException
 
 from connector.core import crypto
 
@@ -16,8 +19,8 @@ TIKTOK_API = "https://open-api.tiktokglobalshop.com"
 TIKTOK_AUTH = "https://auth.tiktok-shops.com"
 
 
-class ConfigError(Exception):
-    """The environment is half-configured; ``problems`` lists every fault at once."""
+class ConfigError(ClickException):
+    """The environment is half-configured; ``problems`` lists every fault at once. The command line shows it as text."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("The configuration cannot be used:\n" + "\n".join(f"  - {problem}" for problem in problems))
@@ -46,6 +49,7 @@ class Config:
     practice_magento_url: str = "http://127.0.0.1:5002"
     practice_storefront_url: str = "http://127.0.0.1:5003"  #: empty: there is none
     practice_oms_url: str = "http://127.0.0.1:5004"  #: empty: there is none
+    own_keys: bool = False  #: the encryption key is the one in the instance folder
     embedded_redis: bool = True
     trusted_proxies: int = 0  #: proxies in front whose X-Forwarded headers are believed
     log_level: str = "INFO"
@@ -62,7 +66,10 @@ class Config:
         env = os.environ if environ is None else environ
         problems: list[str] = []
         instance = Path(env.get("CONNECTOR_INSTANCE", PROJECT / "instance")).resolve()
-        instance.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(PermissionError):
+            instance.mkdir(parents=True, exist_ok=True)
+        if not os.access(instance, os.W_OK | os.X_OK):
+            raise ConfigError([f"The folder {instance} cannot be written. Give it to the user that runs the product: chown -R {os.getuid()}: {instance}"])
 
         port = _integer(env, "PORT", 5000, problems)
         host = env.get("HOST", "127.0.0.1")
@@ -75,7 +82,8 @@ class Config:
             problems.append("DATABASE_URL must begin with sqlite: or postgresql:; other databases are not supported.")
         redis_url = env.get("REDIS_URL", "")
         keys = tuple(key for key in re.split(r"[,\s]+", env.get("CONNECTOR_ENCRYPTION_KEYS", "")) if key)
-        if not keys:
+        own_keys = not keys
+        if own_keys:
             keys = (crypto.read_or_create_key(instance / "encryption.key"),)
         try:
             crypto.Vault(list(keys))
@@ -95,6 +103,7 @@ class Config:
             embedded_redis=not redis_url,
             secret_key=env.get("SECRET_KEY") or crypto.read_or_create_key(instance / "session.key"),
             encryption_keys=keys,
+            own_keys=own_keys,
             public_url=public_url,
             host=host,
             port=port,

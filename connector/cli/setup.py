@@ -1,12 +1,8 @@
-"""``flask connector accounts|magento|users|practice|doctor|backup|restore``: setting up and looking after an installation."""
+"""``flask connector accounts|magento|users|practice|doctor``: setting up and looking after an installation."""
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,7 +16,7 @@ from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.models.account import Account, MagentoConnection
 from connector.models.user import ROLES
-from connector.services import accounts, magento, runs, schedules, users
+from connector.services import accounts, encryption, magento, runs, schedules, users
 from connector.services.accounts.unattended import connect_practice_shop
 
 
@@ -115,15 +111,14 @@ def practice(country: str, as_json: bool) -> None:
 @command
 def doctor(as_json: bool) -> None:
     """Check the whole installation and say how to mend what is broken."""
-    checks = [
-        _database(),
-        _schema(),
-        _redis(),
-        _scheduler(),
-        _keys(),
-        *(_account(row) for row in accounts.listed()),
-        *(_store(row) for row in db.session.scalars(select(MagentoConnection))),
-    ]
+    checks = [_redis()]
+    for look in (_database, _schema, _keys):  # nothing can be read before these are right
+        checks.append(look())
+        if not checks[-1]["ok"]:
+            break
+    else:
+        rows = [*(_account(row) for row in accounts.listed()), *(_store(row) for row in db.session.scalars(select(MagentoConnection)))]
+        checks += [_scheduler(), *rows]
     if as_json:
         report({"ok": all(check["ok"] for check in checks), "checks": checks}, True)
     else:
@@ -173,11 +168,10 @@ def _scheduler() -> dict[str, Any]:
 
 def _keys() -> dict[str, Any]:
     try:
-        db.session.scalars(select(Account.access_token).limit(5)).all()
-        db.session.scalars(select(MagentoConnection.access_token).limit(5)).all()
-    except ValueError as error:
-        return _check("encryption keys", False, str(error), "")
-    return _check("encryption keys", True, "stored secrets can be read")
+        encryption.check()
+    except DomainError as error:
+        return _check("encryption keys", False, error.message, error.remedy)
+    return _check("encryption keys", True, "they fit what is stored")
 
 
 def _account(row: Account) -> dict[str, Any]:
@@ -196,49 +190,3 @@ def _store(row: MagentoConnection) -> dict[str, Any]:
     return _check(
         f"store {row.base_url}", bool(facts.get("ok")), problems or ("tested" if facts else "never tested"), "Run: flask --app app connector magento test."
     )
-
-
-@group.command("backup")
-@click.argument("target", type=click.Path(path_type=Path))
-@command
-def backup(target: Path) -> None:
-    """Write database and keys into the new folder TARGET (PostgreSQL: pg_dump must be installed)."""
-    config = current_app.config["CONNECTOR"]
-    target.mkdir(parents=True, exist_ok=False, mode=0o700)
-    if config.uses_sqlite:
-        with sqlite3.connect(db.engine.url.database or "") as source, sqlite3.connect(target / "connector.sqlite3") as copy:
-            source.backup(copy)
-    else:
-        subprocess.run(["pg_dump", "--format=custom", f"--file={target / 'connector.dump'}", config.database_url.replace("+psycopg", "")], check=True)
-    for name in ("encryption.key", "session.key"):
-        if (config.instance / name).exists():
-            shutil.copy2(config.instance / name, target / name)
-    click.echo(f"Written to {target}. It holds keys and buyer data: keep it as safe as the installation.")
-
-
-@group.command("restore")
-@click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@command
-def restore(source: Path, yes: bool) -> None:
-    """Put a backup back. Stop the product first."""
-    config = current_app.config["CONNECTOR"]
-    if not yes:
-        click.confirm(f"This replaces the database of {config.instance}. Go on?", abort=True)
-    if config.uses_sqlite:
-        if not (source / "connector.sqlite3").exists():
-            raise DomainError("restore.none", f"{source} holds no SQLite backup.", "Choose a folder that flask connector backup wrote.")
-        db.session.remove()
-        db.engine.dispose()
-        place = Path(db.engine.url.database or "")
-        for suffix in ("-wal", "-shm"):
-            place.with_name(place.name + suffix).unlink(missing_ok=True)
-        shutil.copy2(source / "connector.sqlite3", place)
-    else:
-        subprocess.run(
-            ["pg_restore", "--clean", "--if-exists", f"--dbname={config.database_url.replace('+psycopg', '')}", str(source / "connector.dump")], check=True
-        )
-    for name in ("encryption.key", "session.key"):
-        if (source / name).exists():
-            shutil.copy2(source / name, config.instance / name)
-    click.echo("Restored. Start the product again.")

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import click
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
-from connector.core.db import db
+from connector.core.db import db, is_away
 from connector.core.errors import DomainError
 from connector.models.run import FINAL_STATES, SUCCEEDED, JobItem, JobRun
 from connector.services import events
@@ -32,6 +33,11 @@ def command(function: F) -> F:
             return function(*args, **kwargs)
         except DomainError as error:
             click.echo(str(error), err=True)
+            sys.exit(1)
+        except SQLAlchemyError as error:
+            if not is_away(error):
+                raise
+            click.echo(f"The database does not answer ({type(error).__name__}). Check DATABASE_URL and that the server runs.", err=True)
             sys.exit(1)
 
     return run  # type: ignore[return-value]

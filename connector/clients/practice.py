@@ -37,7 +37,7 @@ def storefront_client(base_url: str) -> dict[str, Any]:
 
 
 def tell_oms(base_url: str, **facts: Any) -> None:
-    """Change the practice OMS's settings: ``product_url``, ``account_id``, ``secret``, ``api_token``, ``pull_token``."""
+    """Change the practice OMS's settings: ``product_url``, ``account_id``, ``carrier``, ``secret``, ``api_token``, ``pull_token``."""
     _call("POST", base_url, "/practice/settings", facts)
 
 

@@ -21,7 +21,8 @@ class Vault:
         if not keys:
             raise ValueError("CONNECTOR_ENCRYPTION_KEYS holds no key")
         self._fernet = MultiFernet([Fernet(key.encode()) for key in keys])
-        self._index_key = hashlib.sha256(b"blind-index:" + keys[-1].encode()).digest()
+        self._first = Fernet(keys[0].encode())
+        self._index_keys = [hashlib.sha256(b"blind-index:" + key.encode()).digest() for key in keys]
 
     def encrypt(self, text: str) -> str:
         return self._fernet.encrypt(text.encode()).decode()
@@ -43,9 +44,27 @@ class Vault:
                 "A stored secret cannot be read with the present CONNECTOR_ENCRYPTION_KEYS. Put the earlier key back behind the new one."
             ) from error
 
+    def renew(self, token: str) -> str | None:
+        """The same text under the first key; None when it is already. Raises ``ValueError`` when none of the keys fits."""
+        fresh = self.renew_sealed(token.encode())
+        return None if fresh is None else fresh.decode()
+
+    def renew_sealed(self, token: bytes) -> bytes | None:
+        """The same for bytes that ``seal`` made."""
+        try:
+            self._first.decrypt(token)
+        except InvalidToken:
+            return self.seal(self.unseal(token))
+        return None
+
     def blind_index(self, value: str) -> str:
-        """A digest by which an encrypted value can be found again: lower-cased, trimmed, keyed."""
-        return hmac.new(self._index_key, " ".join(value.lower().split()).encode(), hashlib.sha256).hexdigest()[:32]
+        """A digest by which an encrypted value can be found again: lower-cased, trimmed, keyed by the first key."""
+        return self.blind_indexes(value)[0]
+
+    def blind_indexes(self, value: str) -> list[str]:
+        """The digests under every key: what was stored before a key was put in front is found as well."""
+        plain = " ".join(value.lower().split()).encode()
+        return [hmac.new(key, plain, hashlib.sha256).hexdigest()[:32] for key in self._index_keys]
 
 
 _vault: Vault | None = None

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import orjson
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import BigInteger, DateTime, Integer, MetaData, Text, event
+from sqlalchemy import BigInteger, DateTime, Integer, MetaData, Text, event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -186,6 +186,17 @@ def in_parts(values: Iterable[T], size: int = 500) -> Iterator[list[T]]:
 def dialect_of(session: Session) -> Any:
     """The database's own statements, such as ``insert(...).on_conflict_do_nothing``: ``sqlalchemy.dialects.postgresql`` or ``sqlite``."""
     return postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database did not answer, or could not go on, for a reason that passes: what asked is not at fault and asks again later."""
+    if isinstance(error, exc.TimeoutError):  # every connection of the pool is taken
+        return True
+    if not isinstance(error, exc.OperationalError | exc.InterfaceError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):  # SQLite says the same of a table that is missing
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
+    return True
 
 
 def end_reading() -> None:

@@ -1,6 +1,7 @@
 """Until when TikTok waits, and for what: its own field where it gives one, else the country's table, marked as an estimate (A263, A270; TTS §5.4.5, §6.3).
 
-Pure. The table serves orders and requests that name no deadline and nothing else: policies move, the fields are right by definition.
+Pure. The table serves orders and requests that name no deadline and nothing else: policies move, the fields are right by definition. A recall's date is
+ours: TikTok waits for nothing there.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from connector.domain import tiktok_order as tiktok
 
 # What is due.
 SHIP_BY, AUTO_CANCEL, ANSWER_CANCELLATION, ANSWER_RETURN, RECALL = "ship_by", "auto_cancel", "answer_cancellation", "answer_return", "recall"
+#: A parcel that was cancelled on its way is to be stopped, and one that was stopped is to be back, within these times.
+RECALL_STOP, RECALL_BACK = timedelta(days=3), timedelta(days=14)
 # How near it is. ``half``: half of the time to answer is over.
 HALF, SOON, PASSED = "half", "soon", "passed"
 
@@ -105,7 +108,7 @@ class Leads:
     answer: timedelta = timedelta(hours=6)
 
     def of(self, kind: str) -> timedelta:
-        return self.ship if kind in (SHIP_BY, AUTO_CANCEL) else self.answer
+        return self.answer if kind in (ANSWER_CANCELLATION, ANSWER_RETURN) else self.ship
 
 
 def level(kind: str, *, due_at: datetime, start: datetime | None, now: datetime, leads: Leads) -> str | None:

@@ -89,7 +89,7 @@ def behind(field: str, plan: ListingPlan, images: ImagePolicy, pricing: PricingP
         "seller_sku": (plan.seller_sku_attribute,),
         "price": (pricing.price_attribute or "price", "special_price"),
         "inventory": ("quantity",),
-        "identifier": (plan.identifier_attribute,),
+        "identifier_code": (plan.identifier_attribute,),
         "sku_img": pictures,
     }
     if part in of_sku:
@@ -202,7 +202,7 @@ def _same_weight(one: Measure | None, other: Measure | None) -> bool:
 
 
 def _size(size: Dimensions | None) -> str:
-    return " x ".join(f"{_decimal(side)}" for side in (size.length, size.width, size.height)) + f" {size.unit}" if size else ""
+    return " x ".join(_plain(side) for side in (size.length, size.width, size.height)) + f" {size.unit}" if size else ""
 
 
 def _decimal(text: str) -> Decimal | str:
@@ -210,6 +210,12 @@ def _decimal(text: str) -> Decimal | str:
         return Decimal(text).normalize()
     except ArithmeticError:
         return text
+
+
+def _plain(text: str) -> str:
+    """A number without needless zeros, never as 3E+1."""
+    number = _decimal(text)
+    return f"{number:f}" if isinstance(number, Decimal) else number
 
 
 def _chart(body: ListingBody) -> str:

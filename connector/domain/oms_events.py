@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -102,7 +103,7 @@ class Shipped(_Event):
     type: Literal["shipped"]
     tracking_number: Annotated[_Id, AfterValidator(_tracking)] = Field(min_length=1, max_length=100)
     carrier: _Text = Field(min_length=1, max_length=120, description="TikTok's name of the carrier, or one that the order policy maps.")
-    items: list[Item] | None = Field(None, max_length=500, description="What is in the parcel; left out: everything that has not been shipped.")
+    items: list[Item] | None = Field(None, min_length=1, max_length=500, description="What is in the parcel; left out: everything that has not been shipped.")
 
 
 class Cancelled(_Event):
@@ -133,22 +134,41 @@ class GoodsReceived(_Event):
 
     type: Literal["goods_received"]
     return_id: _Id = Field("", max_length=40, description="TikTok's return id; left out: the order's return that expects goods, or its recall.")
-    items: list[Item] | None = Field(None, max_length=500, description="What can be sold again of a recalled parcel; left out: all of it.")
+    items: list[Item] | None = Field(None, min_length=1, max_length=500, description="What can be sold again of a recalled parcel; left out: all of it.")
 
 
 Event = Annotated[Shipped | Cancelled | Delivered | CancellationAnswered | GoodsReceived, Field(discriminator="type")]
 _ADAPTER: TypeAdapter[Shipped | Cancelled | Delivered | CancellationAnswered | GoodsReceived] = TypeAdapter(Event)
+
+_FIELDS = {model.__name__: frozenset(model.model_fields) for model in (Shipped, Cancelled, Delivered, CancellationAnswered, GoodsReceived)}
+#: What others call our fields. A misspelt one that may be left out would be overlooked: the parcel would hold everything.
+_OTHERS_WORDS = {
+    "sku": "items",
+    "quantity": "items",
+    "lines": "items",
+    "products": "items",
+    "event_id": "id",
+    "order_number": "order_id",
+    "shipped_at": "occurred_at",
+}
 
 _REMEDIES = {
     "missing": "Add it.",
     "union_tag_invalid": f"Use one of: {', '.join(TYPES)}.",
     "union_tag_not_found": f"Add it: one of {', '.join(TYPES)}.",
     "string_type": "Send it as text.",
+    "string_too_long": "Shorten it.",
     "bool_type": "Send true or false.",
+    "list_type": 'Send a list such as [{"sku": "TEE-BLA-S", "quantity": 2}].',
+    "model_type": 'Send an object such as {"sku": "TEE-BLA-S", "quantity": 2}.',
+    "too_short": "Leave it out when all of them are meant.",
 }
 _SAID = {
     "missing": "It is missing", "string_too_short": "It is empty", "string_type": "It is no text", "bool_type": "It is neither true nor false",
-    "int_type": "It is no whole number", "int_parsing": "It is no whole number",
+    "int_type": "It is no whole number", "int_parsing": "It is no whole number", "list_type": "It is no list", "model_type": "It is no object",
+    "greater_than_equal": "It is less than {ge}", "less_than_equal": "It is more than {le}", "string_too_long": "It is longer than {max_length} characters",
+    "extra_forbidden": "There is no such field", "literal_error": "It is none of {expected}",
+    "too_short": "It is empty", "too_long": "It has more than {max_length} entries",
 }  # fmt: skip
 
 
@@ -168,7 +188,20 @@ def read(entry: object) -> dict[str, Any]:
         found = _ADAPTER.validate_python(dict(entry))
     except ValidationError as error:
         raise explain(error) from None
+    _nothing_overlooked(entry, _FIELDS[type(found).__name__])
     return found.model_dump(mode="json", exclude_none=True)
+
+
+def _nothing_overlooked(entry: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Other fields than ours are passed over, but not one that means ours: nobody would see that it was not understood."""
+    for name in entry:
+        if name in known:
+            continue
+        plain = re.sub(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]+", "_", str(name)).casefold()
+        meant = _OTHERS_WORDS.get(plain) or next(iter(get_close_matches(plain, sorted(known), 1, 0.8)), "")
+        if meant in known and entry.get(meant) is None:
+            shown = safe_id(name)
+            raise BadEntry(shown, f"{shown}: There is no such field; {meant} may be meant.", f"Send {meant} instead.")
 
 
 def explain(error: ValidationError) -> BadEntry:
@@ -183,7 +216,13 @@ def explain(error: ValidationError) -> BadEntry:
     if kind.startswith("union_tag"):
         text = "The type of the update is missing" if kind.endswith("found") else "It is no type of update"
     else:
-        text = "It is no instant with a time zone, such as 2026-03-01T12:00:00Z" if kind.startswith("datetime") else _SAID.get(kind, text)
+        text = (
+            "It is no instant with a time zone, such as 2026-03-01T12:00:00Z"
+            if kind.startswith("datetime")
+            else _SAID[kind].format(**first.get("ctx", {}))
+            if kind in _SAID
+            else text
+        )
     return BadEntry(field, f"{field or 'The entry'}: {text}.".replace("..", "."), _REMEDIES.get(kind, "Correct it and send the entry again."))
 
 

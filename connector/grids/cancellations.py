@@ -54,7 +54,9 @@ def _answers(values: Sequence[str]) -> ColumnElement[bool]:
 
 
 def answer_page(answer: str, ids: Sequence[Any]) -> str:
-    return "/cancellations/answer?" + urlencode([("answer", answer), *(("id", one) for one in ids[:ANSWER_LIMIT])])
+    """The page that asks before answering; it is told how many were chosen when they are too many for it."""
+    more = [("chosen", len(ids))] if len(ids) > ANSWER_LIMIT else []
+    return "/cancellations/answer?" + urlencode([("answer", answer), *(("id", one) for one in ids[:ANSWER_LIMIT]), *more])
 
 
 def _waiting(row: Mapping[str, Any]) -> bool:
@@ -165,6 +167,13 @@ RECALLS = Grid(
         Column(key="tracking_number", label="Tracking number", expr=Order.tracking_number, cell="mono", sort=False),
         Column(key="carrier", label="Carrier", expr=Order.carrier_name, sort=False),
         Column(key="opened_at", label="Opened", expr=RecallTask.opened_at, cell="when"),
+        Column(
+            key="due_at",
+            label="See to it by",
+            expr=RecallTask.due_at,
+            cell="see_to_by",
+            also={"raw_state": RecallTask.state, "offset": Account.clock_offset_seconds},
+        ),
         Column(key="closed_at", label="Closed", expr=RecallTask.closed_at, cell="when", sort=False),
         Column(key="closed_by", label="By", expr=RecallTask.closed_by, sort=False),
         Column(key="note", label="Note", expr=RecallTask.note, cell="long_text", sort=False),

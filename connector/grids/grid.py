@@ -108,7 +108,7 @@ class Action:
     the validated ``form`` (an instance of ``form_class``, or None) and returns a ``Result``. ``visible(row)`` hides the action in a
     row's menu. ``danger`` colours the button and asks in stronger words. A ``scoped`` action is called with the grid's scope as well:
     ``preview(ids, scope)``, ``submit(ids, form, scope)``. An action that asks more than a form can has ``page(ids)``, the address of a
-    page of its own, in place of both.
+    page of its own, in place of both; an empty address is for rows that need no more than a form.
     """
 
     key: str

@@ -150,6 +150,23 @@ def _retry(ids: Sequence[Any], form: Any) -> Result:
     return Result(f"{len(ids)} update{'' if len(ids) == 1 else 's'} will be carried out again.", run_id=submitted.run_id if submitted else None)
 
 
+def _preview_aside(ids: Sequence[Any]) -> list[Preview]:
+    return [
+        Preview(
+            row.id,
+            f"{updates.own_id(row) or row.event_id.strip()} ({row.order_number})",
+            row.state == UPDATE_FAILED,
+            "It has not failed." if row.state != UPDATE_FAILED else "",
+        )
+        for row in _rows(OmsUpdate, ids)
+    ]
+
+
+def _set_aside(ids: Sequence[Any], form: Any) -> Result:
+    count = updates.set_aside([int(one) for one in ids], actor=events.actor_now.get())
+    return Result(f"{count} update{'' if count == 1 else 's'} set aside.")
+
+
 _STATE = Choices("state", "State", OmsUpdate.state, UPDATE_LABELS)
 
 UPDATES = _grid(
@@ -191,6 +208,11 @@ UPDATES = _grid(
         Action(
             key="retry", label="Retry", icon="refresh", permission="oms.write", preview=_preview_retry, submit=_retry,
             help="Failed updates are carried out again; what is done already is not done twice.", visible=lambda row: row["is_state"] == UPDATE_FAILED,
+        ),
+        Action(
+            key="aside", label="Set aside", icon="check", permission="oms.write", preview=_preview_aside, submit=_set_aside,
+            help="What failed was seen to, or nothing is to be done. It is not carried out and waits for nobody any more.",
+            visible=lambda row: row["is_state"] == UPDATE_FAILED,
         ),
     ),
     always={"is_state": OmsUpdate.state},

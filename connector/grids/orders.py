@@ -20,7 +20,7 @@ from connector.models.account import Account
 from connector.models.aftersales import MEMO_FAILED, CreditMemo
 from connector.models.order import CANCELLED, CREATED, CREATING, FAILED, HELD, READY, REVIEW, SKIPPED, STORED, BuyerToken, Order, OrderLine, Shipment
 from connector.services import connections, events
-from connector.services.orders import create, refresh, reject, ship
+from connector.services.orders import create, flags, refresh, reject, ship
 from connector.services.orders.ship import CANNOT, FORM, LABEL
 
 _TONES = {
@@ -67,7 +67,7 @@ def search(statement: Select[Any], words: str) -> Select[Any]:
     if words.isdigit() and len(words) > 9:
         return statement.where(Order.id.in_(union_all(*ways)))
     if words:
-        buyers = [select(BuyerToken.order_id).where(BuyerToken.token == crypto.vault().blind_index(word)) for word in words.split()]
+        buyers = [select(BuyerToken.order_id).where(BuyerToken.token.in_(crypto.vault().blind_indexes(word))) for word in words.split()]
         ways.append(buyers[0].where(*(BuyerToken.order_id.in_(others) for others in buyers[1:])))
     accounts: Sequence[int] = ()
     if len(words) >= 3:
@@ -125,8 +125,13 @@ def _cancellation(values: Sequence[str]) -> ColumnElement[bool]:
 
 DUE = {
     "late": "Late: ship-by has passed", "ship4": "Ship within 4 hours", "ship24": "Ship within 24 hours", "ship48": "Ship within 48 hours",
+    "later": "Ship in more than 48 hours",
     "cancel24": "Auto-cancel within 24 hours", "cancel72": "Auto-cancel within 72 hours",
 }  # fmt: skip
+
+
+#: Hours: what has more time left than this comes "later", on Today as well.
+LATER = flags.SHIP_BANDS[-1]
 
 
 def _due(values: Sequence[str]) -> ColumnElement[bool]:
@@ -136,9 +141,12 @@ def _due(values: Sequence[str]) -> ColumnElement[bool]:
         now = connections.shop_now(account)
         for value in values:
             word, hours = value.rstrip("0123456789"), int(value.lstrip("abcdefghijklmnopqrstuvwxyz") or 0)
-            column, statuses = (Order.cancel_by_at, deadlines.MAY_BE_CANCELLED) if word == "cancel" else (Order.ship_by_at, deadlines.TO_SHIP)
-            window = column <= now if word == "late" else and_(column > now, column <= now + timedelta(hours=hours))
-            clauses.append(and_(Order.account_id == account.id, Order.remote_status.in_(statuses), window))
+            column = Order.cancel_by_at if word == "cancel" else Order.ship_by_at
+            which = Order.remote_status.in_(deadlines.MAY_BE_CANCELLED) if word == "cancel" else flags.awaits_shipping()
+            window = and_(column > now, column <= now + timedelta(hours=hours))
+            if word in ("late", "later"):
+                window = column <= now if word == "late" else column > now + timedelta(hours=LATER)
+            clauses.append(and_(Order.account_id == account.id, which, window))
     return or_(*clauses) if clauses else Order.id.is_(None)
 
 
@@ -148,6 +156,9 @@ class PackageId(Text):
     def clause(self, value: str, tz: ZoneInfo) -> ColumnElement[bool]:
         return Order.id.in_(select(OrderLine.order_id).where(super().clause(value, tz)))
 
+
+#: The form for tracking numbers takes so many orders at once.
+SHIP_LIMIT = 200
 
 # --- actions --------------------------------------------------------------------------------------------------------------------------------
 
@@ -187,11 +198,19 @@ def _preview_ship(ids: Sequence[Any]) -> list[Preview]:
     return answers
 
 
+def ship_page(ids: Sequence[Any]) -> str:
+    """The form, which previews as the confirm page does, where a tracking number has to be entered; else nothing, and the confirm page asks. The form is
+    told how many were chosen when they are too many for it; those that can be shipped come first."""
+    previews = sorted(ship.preview(_many(ids)), key=lambda one: one.kind in (CANNOT, LABEL))
+    if not any(one.kind == FORM for one in previews):
+        return ""
+    more = [("chosen", len(previews))] if len(previews) > SHIP_LIMIT else []
+    return "/orders/ship?" + urlencode([*(("order", one.order_id) for one in previews[:SHIP_LIMIT]), *more])
+
+
 def _ship(ids: Sequence[Any], form: Any) -> Result:
-    previews = ship.preview(_many(ids))
-    if any(one.kind == FORM for one in previews):
-        wanted = urlencode([("order", one.order_id) for one in previews])
-        return Result("Enter carrier and tracking number where Magento has none.", url=f"/orders/ship?{wanted}", tone="info")
+    if form_page := ship_page(ids):
+        return Result("Enter carrier and tracking number where Magento has none.", url=form_page, tone="info")
     submitted = ship.submit(_many(ids), started_by=events.actor_now.get())
     return Result(f"Shipping {_orders(len(ids))}.", run_id=_one_run(submitted), url="/queue/")
 
@@ -236,19 +255,19 @@ def orders_grid(reject_form: type[Any]) -> Grid:
                 key="remote_status", label="Marketplace Order Status", expr=Order.remote_status, cell="order_status", labels=STATUS_LABELS, sort=False,
                 also={"cancel_reason": Order.cancel_reason, "cancelled_by": Order.cancelled_by, "cancel_requested": Order.cancel_requested, "tag": Order.tag},
             ),
+            Column(key="ship_by_at", label="Ship by", expr=Order.ship_by_at, cell="ship_by", sort=Order.ship_by_at, also={"offset": Account.clock_offset_seconds, "status_now": Order.remote_status}),
             Column(key="state", label="Import state", expr=Order.state, cell="order_state", labels=STATE_LABELS, sort=Order.state, also={"storefront": Account.storefront}),
-            Column(key="magento_status", label="Order Status", expr=Order.magento_status, sort=False),
             Column(
                 key="failure", label="Reason for Order Failure", expr=Order.failure_code, cell="order_failure", sort=False,
                 also={"failure_message": Order.failure_message, "failure_remedy": Order.failure_remedy, "warning": Order.warning},
                 export=lambda value, row: row["failure_message"] or "",
             ),
+            Column(key="magento_status", label="Order Status", expr=Order.magento_status, sort=False),
             Column(key="total", label="Grand Total", expr=Order.total, cell="money", align="end", sort=Order.total, also={"currency": Order.currency}),
             Column(
                 key="total_base", label="Grand Total (Base)", expr=Order.total_base, cell="base_money", align="end", sort=False, default=False,
                 also={"base_currency": Order.base_currency},
             ),
-            Column(key="ship_by_at", label="Ship by", expr=Order.ship_by_at, cell="ship_by", sort=Order.ship_by_at, also={"offset": Account.clock_offset_seconds, "status_now": Order.remote_status}),
             Column(key="cancel_by_at", label="Auto-cancel on", expr=Order.cancel_by_at, cell="cancel_by", sort=Order.cancel_by_at, default=False, also={"offset": Account.clock_offset_seconds, "status_now": Order.remote_status}),
             Column(key="placed_at", label="Order Placed On", expr=Order.placed_at, cell="when", sort=Order.placed_at),
             Column(key="created_at", label="Order Created On", expr=Order.created_at, cell="when", sort=False, default=False),
@@ -291,7 +310,7 @@ def orders_grid(reject_form: type[Any]) -> Grid:
                 help="Are you sure you want to import these orders? They become sales orders in Magento, or in the account's external storefront.", visible=lambda row: row["raw_state"] != CREATED,
             ),
             Action(
-                key="ship", label="Ship", icon="truck-delivery", permission="orders.write", preview=_preview_ship, submit=_ship,
+                key="ship", label="Ship", icon="truck-delivery", permission="orders.write", preview=_preview_ship, submit=_ship, page=ship_page,
                 help="Orders that the store has shipped use its tracking number; for the others you enter one.", visible=_shippable,
             ),
             Action(

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote_plus
 from zoneinfo import ZoneInfo
 
-from connector.grids.filters import Args, Options
+from connector.grids.filters import Args, Choices, Options
 from connector.grids.grid import PAGE_SIZES, Column, Grid
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -70,7 +70,8 @@ class GridState:
             if value is not None:
                 values[each.key] = value
         sort = args.get("sort") or ""
-        defaults = _known(grid, preferred_columns or ()) or grid.default_columns
+        alone = without_choice(grid, options)
+        defaults = _known(grid, preferred_columns or ()) or tuple(key for key in grid.default_columns if key not in alone)
         chosen = _known(grid, (args.get("cols") or "").split(","))
         return cls(
             grid=grid,
@@ -196,6 +197,12 @@ class GridState:
     def shown(self, name: str) -> str:
         """What stands in a single filter input."""
         return (list(self.raw.get(name, ())) or [""])[0]
+
+
+def without_choice(grid: Grid, options: Mapping[str, Options]) -> frozenset[str]:
+    """Keys of the toolbar's filters that offer one choice at most. Where there is one account, neither its filter nor its column tells anything: the
+    filter is left out, and the column is shown to those who ask for it."""
+    return frozenset(each.key for each in grid.filters if each.pinned and isinstance(each, Choices) and len(options[each.key]) < 2)
 
 
 def _known(grid: Grid, keys: Sequence[str]) -> tuple[str, ...]:

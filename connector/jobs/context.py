@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from connector.clients import errors as api
 from connector.core import logs
 from connector.core.clock import utcnow
-from connector.core.db import db, dialect_of, unit_of_work
+from connector.core.db import db, dialect_of, is_away, unit_of_work
 from connector.core.errors import DomainError
 from connector.jobs import doorbell
 from connector.models.run import RUNNING, JobItem, JobRun
@@ -41,6 +41,17 @@ class RunWaits(Exception):
         super().__init__(reason)
         self.reason = reason
         self.seconds = seconds
+
+
+#: Set when this process is asked to end: a run is then handed back between two items, or at its next sign of progress.
+leaving = threading.Event()
+
+
+class HandedBack(RunWaits):
+    """The worker is being stopped; what is left of the run is for another one."""
+
+    def __init__(self) -> None:
+        super().__init__("Its worker was stopped; another one goes on with it.", 0.0)
 
 
 class Skip(Exception):
@@ -125,9 +136,11 @@ class JobContext:
         self.commit_guard(session, checkpoint=self.checkpoint, takes=0)
 
     def progress(self, done: int | None = None, total: int | None = None, stage: str | None = None, *, force: bool = False) -> None:
-        """Show how far the run is. Cheap: written at most twice a second."""
+        """Show how far the run is. Cheap: written at most twice a second. Raises ``HandedBack`` when this worker is being stopped."""
         with self._progress_lock:
             self._unwritten |= {key: value for key, value in (("done", done), ("total", total), ("stage", stage)) if value is not None}
+            if leaving.is_set():
+                raise HandedBack
             now = time.monotonic()
             if not force and now - self._last_progress < 0.5:
                 return
@@ -206,7 +219,7 @@ class JobContext:
                     answer = fn(item)
                 except BaseException as error:
                     db.session.rollback()
-                    if isinstance(error, (LeaseLost, RunWaits, api.Unauthorized)) or not isinstance(error, Exception):
+                    if isinstance(error, (LeaseLost, RunWaits, api.Unauthorized)) or is_away(error) or not isinstance(error, Exception):
                         raise
                     outcome = _describe(error, attempts=item.attempts + 1)
                     if outcome.code == "internal":
@@ -221,7 +234,7 @@ class JobContext:
             exhausted = False
             stop: BaseException | None = None
             while True:
-                while not exhausted and stop is None and len(pending) < max(1, parallel) and not self.cancelled:
+                while not exhausted and stop is None and len(pending) < max(1, parallel) and not self.cancelled and not leaving.is_set():
                     item = next(items, None)
                     if item is None:
                         exhausted = True
@@ -251,6 +264,8 @@ class JobContext:
             raise lost_authorisation
         if stop is not None:
             raise stop
+        if not exhausted and leaving.is_set() and not self.cancelled:
+            raise HandedBack
         if retry_after and not self.cancelled:
             seconds, reason = min(retry_after)
             raise RunWaits(reason, seconds)

@@ -1,4 +1,4 @@
-"""Job body of the warnings about deadlines."""
+"""Job body of the warnings about deadlines and failing orders."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from connector.core.db import db
 from connector.jobs.context import JobContext
 from connector.jobs.runtime import job
 from connector.services import deadlines
+from connector.services.orders import failing
 
 
 @job("deadlines.warn")
@@ -13,4 +14,8 @@ def warn(ctx: JobContext) -> None:
     assert ctx.account_id is not None
     count = deadlines.warn(ctx.account_id)
     db.session.commit()
-    ctx.finish(f"{count} warning{'' if count == 1 else 's'} given." if count else "Nothing to warn about.", warned=count)
+    failed = failing.warn(ctx.account_id)
+    db.session.commit()
+    said = [f"{count} warning{'' if count == 1 else 's'} given."] if count else []
+    said += [f"Mail about {failed} failed order{'' if failed == 1 else 's'}."] if failed else []
+    ctx.finish(" ".join(said) or "Nothing to warn about.", warned=count, failed_orders=failed)

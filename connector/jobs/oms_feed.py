@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connector.jobs.context import JobContext
 from connector.jobs.runtime import job
-from connector.services.oms import announce, connection, feed
+from connector.services.oms import announce, connection, feed, standing
 
 
 class _Stopped(Exception):
@@ -27,6 +27,7 @@ def make_feeds(ctx: JobContext) -> None:
         ctx.finish("Stopped. What was written so far is kept, and the next run continues there.")
         return
     told, failed = _announce(ctx)
+    standing.warn(ctx.account_id)
     if not made and not told and not failed:
         ctx.finish("Nothing has changed since the last feed. What changed in the last seconds is in the next one.")
         return

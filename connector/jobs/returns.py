@@ -26,15 +26,15 @@ def import_returns(ctx: JobContext) -> None:
 
 @job("returns.answer")
 def answer_returns(ctx: JobContext) -> None:
-    """``args``: kind, decision, reason, reasons, comment, amounts, keep_item, pictures; an item is a return."""
+    """``args``: kind, decision, decisions, reason, reasons, comment, amounts, keep_item, pictures; an item is a return."""
     amounts = {pk: Decimal(amount) for pk, amount in dict(ctx.args.get("amounts") or {}).items()}
-    reasons = dict(ctx.args.get("reasons") or {})
+    reasons, decisions = (dict(ctx.args.get(name) or {}) for name in ("reasons", "decisions"))
 
     def one(item: Item) -> str:
         return returns.answer_one(
             int(item.ref),
             str(ctx.args["kind"]),
-            decision=str(ctx.args.get("decision") or ""),
+            decision=str(decisions.get(item.ref) or ctx.args.get("decision") or ""),
             reason=str(reasons.get(item.ref) or ctx.args.get("reason") or ""),
             comment=str(ctx.args.get("comment") or ""),
             amount=amounts.get(item.ref),
@@ -53,5 +53,6 @@ def write_memos(ctx: JobContext) -> None:
     collected = credit_memos.collect(ctx.account_id, guard=ctx.commit_guard)
     counts = credit_memos.write_due(ctx.account_id)
     db.session.commit()
+    credit_memos.again(ctx.account_id)
     text = f"{counts['written']} written, {counts['waiting']} wait, {counts['failed']} failed; {collected} new ones of the store."
     ctx.finish(text, collected=collected, **counts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -19,10 +20,10 @@ from sqlalchemy import and_, func, or_, select, update
 from connector.clients import errors as api
 from connector.core import logs
 from connector.core.clock import utcnow
-from connector.core.db import db, unit_of_work
+from connector.core.db import db, is_away, unit_of_work
 from connector.core.errors import DomainError
 from connector.jobs import doorbell
-from connector.jobs.context import Item, JobContext, LeaseLost, RunWaits, Skip
+from connector.jobs.context import Item, JobContext, LeaseLost, RunWaits, Skip, leaving
 from connector.models.account import Account
 from connector.models.run import CANCELLED, FAILED, PARTIAL, QUEUED, RUNNING, SUCCEEDED, WAITING, JobItem, JobRun, Schedule
 from connector.services import events, runs
@@ -41,6 +42,8 @@ CATALOGUE_WORK = ("products.", "templates.")
 MAX_TAKES = 6
 #: How soon a run that waits for a person (pause, authorisation) is looked at again.
 BLOCKED_SECONDS = 20.0
+#: How often a worker looks whether the database is back.
+AWAY_SECONDS = 2.0
 
 
 def job(kind: str) -> Callable[[Body], Body]:
@@ -65,6 +68,11 @@ def perform(run_id: int) -> None:
         return
     try:
         _perform(run_id)
+    except Exception as error:
+        if not is_away(error):
+            raise
+        log.warning("database_away", run=run_id, error=type(error).__name__)
+        leaving.wait(AWAY_SECONDS)  # the run stands as it was, and the sweeper rings for it
     finally:
         db.session.remove()
 
@@ -105,6 +113,9 @@ def _perform(run_id: int) -> None:
     except DomainError as error:
         _end(context, FAILED, str(error), error.code)
     except Exception as error:
+        if is_away(error):
+            _give_back_in_time(context, error)
+            return
         context.log.error("run_failed", exc_info=error)
         _end(context, FAILED, f"The run stopped on an unexpected error: {error}. The log has the traceback under run {run.id}.", "internal")
     finally:
@@ -195,6 +206,20 @@ def _give_back(context: JobContext, reason: str, seconds: float) -> None:
         _end(context, CANCELLED, "Cancelled.", None)
         return
     _mark_waiting(context.run_id, context.fence, reason, seconds)
+
+
+def _give_back_in_time(context: JobContext, error: Exception) -> None:
+    """The database went away in the middle: give the run back when it answers again; if that takes longer than the lease, the scheduler does."""
+    ends = time.monotonic() + context.lease_seconds
+    while True:
+        db.session.rollback()
+        try:
+            _give_back(context, "The database did not answer for a while.", 0.0)
+            return
+        except Exception as still:
+            if not is_away(still) or time.monotonic() > ends or leaving.wait(AWAY_SECONDS):
+                raise
+        context.log.warning("database_away", error=type(error).__name__)
 
 
 def _finish(context: JobContext) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from connector.core import logs
 from connector.core.clock import utcnow
-from connector.core.db import db, unit_of_work
+from connector.core.db import db, is_away, unit_of_work
 from connector.jobs import sweeper
 from connector.models.account import Account
 from connector.models.run import Heartbeat, Schedule
@@ -42,7 +42,11 @@ def run_forever(app: Flask, stop: threading.Event | None = None) -> None:
             try:
                 tick()
             except Exception as error:
-                log.error("scheduler_tick_failed", exc_info=error)
+                if is_away(error):
+                    log.warning("database_away", error=type(error).__name__)
+                    stop.wait(TICK_SECONDS)
+                else:
+                    log.error("scheduler_tick_failed", exc_info=error)
             finally:
                 db.session.remove()
 

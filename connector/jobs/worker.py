@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import threading
+from typing import Any
 
 from flask import Flask
 from rq import Queue, SimpleWorker
 
+from connector.core import logs
 from connector.core import redis as redis_connections
-from connector.jobs import scheduler
+from connector.jobs import context, scheduler
 from connector.services.kinds import QUEUES
 
+log = logs.get(__name__)
 _app: Flask | None = None
+
+
+class Worker(SimpleWorker):
+    """SIGTERM ends what is in hand; the rest of the run is handed back, so that a restart needs not wait for a long run."""
+
+    def request_stop(self, signum: int, frame: Any) -> None:
+        context.leaving.set()
+        super().request_stop(signum, frame)
 
 
 def worker_app() -> Flask:
@@ -32,7 +42,7 @@ def worker_app() -> Flask:
 
 
 def run_forever(app: Flask, queues: tuple[str, ...] = QUEUES, *, burst: bool = False) -> None:
-    """Work until SIGTERM (which lets the present run end) or, with ``burst``, until the queues are empty."""
+    """Work until SIGTERM (the present run is handed back between two items) or, with ``burst``, until the queues are empty."""
     global _app
     _app = app
     connection = redis_connections.patient(app.config["CONNECTOR"].redis_url)
@@ -46,11 +56,11 @@ def run_forever(app: Flask, queues: tuple[str, ...] = QUEUES, *, burst: bool = F
                 with app.app_context():
                     scheduler.beat(f"worker:{name}", queues=list(queues))
             except Exception as error:
-                print(f"worker heartbeat missed: {error!r}", file=sys.stderr)
+                log.warning("heartbeat_missed", error=type(error).__name__)
 
     threading.Thread(target=sign_of_life, daemon=True).start()
     try:
-        worker = SimpleWorker([Queue(queue, connection=connection) for queue in queues], connection=connection, name=name, log_job_description=False)
+        worker = Worker([Queue(queue, connection=connection) for queue in queues], connection=connection, name=name, log_job_description=False)
         worker.work(burst=burst, logging_level="WARNING")
     finally:
         stop.set()

@@ -46,6 +46,9 @@ def run() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
+        if connection.dialect.name == "postgresql":  # the connection goes back to a pool, and the lock would go with it
+            connection.execute(text("SELECT pg_advisory_unlock_all()"))
+            connection.commit()
 
 
 run()

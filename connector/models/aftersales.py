@@ -148,6 +148,7 @@ class RecallTask(Base):
     received: Mapped[dict[str, int]] = mapped_column(JSONText, default=dict)  #: the same for those that may be sold again
     note: Mapped[str] = mapped_column(Text, default="")
     opened_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+    due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  #: by when somebody should have seen to it; ours, TikTok sets none
     closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     closed_by: Mapped[str] = mapped_column(String(200), default="")
     restocked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -163,9 +164,9 @@ class DeadlineWarning(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
-    subject_type: Mapped[str] = mapped_column(String(20))  #: order, cancellation, return
+    subject_type: Mapped[str] = mapped_column(String(20))  #: order, cancellation, return, recall
     subject_id: Mapped[str] = mapped_column(String(40))
-    kind: Mapped[str] = mapped_column(String(30))  #: ship_by, auto_cancel, answer_cancellation, answer_return
+    kind: Mapped[str] = mapped_column(String(30))  #: ship_by, auto_cancel, answer_cancellation, answer_return, recall
     due_at: Mapped[datetime] = mapped_column(UTCDateTime)
     level: Mapped[str] = mapped_column(String(10))
     warned_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, LargeBin
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from connector.core.clock import utcnow
-from connector.core.db import Base, BigId, EncryptedText, JSONText, UTCDateTime
+from connector.core.db import Base, BigId, EncryptedJSON, EncryptedText, JSONText, UTCDateTime
 
 FEED_BUILDING, FEED_READY, FEED_FAILED = "building", "ready", "failed"
 #: How an update of the OMS came.
@@ -39,7 +39,8 @@ class ExternalStore(Base):
 
 
 class OmsConnection(Base):
-    """The OMS of an account: where feeds are announced, where statuses are pulled, which folder is watched. ``secret`` signs both directions."""
+    """The OMS of an account: where feeds are announced, where statuses are pulled, which folder is watched. ``secret`` signs both directions, and so do
+    ``old_secrets`` until their time: ``[{"secret", "until": ISO 8601}]``, newest first."""
 
     __tablename__ = "oms_connection"
 
@@ -47,6 +48,7 @@ class OmsConnection(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"), unique=True)
     active: Mapped[bool] = mapped_column(Boolean, default=True)
     secret: Mapped[str] = mapped_column(EncryptedText)
+    old_secrets: Mapped[list[dict[str, str]] | None] = mapped_column(EncryptedJSON)
     feed_formats: Mapped[list[str]] = mapped_column(JSONText, default=list)  #: jsonl, csv
     feed_minutes: Mapped[int] = mapped_column(Integer, default=15)
     notify_url: Mapped[str] = mapped_column(String(500), default="")

@@ -58,7 +58,6 @@ class Product(Base):
     remote_updated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     changed_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)  #: when a difference was seen
     read_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
-    sweep: Mapped[int] = mapped_column(Integer, default=0)  #: not used
     gone_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  #: no full import finds it any more
 
     magento = relationship("MagentoConnection")
@@ -103,7 +102,6 @@ class ProductCursor(Base):
     magento_id: Mapped[int] = mapped_column(ForeignKey("magento_connection.id", ondelete="CASCADE"))
     store_view: Mapped[str] = mapped_column(String(64), default="all")
     updated_after: Mapped[datetime | None] = mapped_column(UTCDateTime)  #: everything updated before it (Magento's clock) is stored
-    sweep: Mapped[int] = mapped_column(Integer, default=0)  #: not used
     full_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  #: end of the last full import
     stock_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  #: end of the last full stock reading
 

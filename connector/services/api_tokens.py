@@ -36,7 +36,7 @@ class Scope:
 SCOPES: dict[str, Scope] = {
     FEEDS: Scope("Collect order feeds", "orders.write"),  # they hold buyers' names and addresses, which only those who work may reveal
     ORDERS: Scope("Look up orders", "orders.write"),
-    UPDATES: Scope("Send batches of updates", "orders.write"),
+    UPDATES: Scope("Send batches of updates, see what became of updates", "orders.write"),
 }
 #: A busy token's last use is written once in this time.
 SEEN_EVERY = timedelta(minutes=1)

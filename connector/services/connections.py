@@ -126,7 +126,7 @@ def tiktok_app(environment: str) -> AppCredentials:
         raise DomainError(
             "tiktok.no_app",
             "The TikTok app is not configured: app key, app secret and service ID are needed.",
-            "Enter them under Configuration > TikTok app." if environment == PRODUCTION else "Choose Use the practice shop on the account's page.",
+            "Enter them under Configuration > TikTok app." if environment == PRODUCTION else "Choose Use the practice shop under TikTok Account.",
         )
     return app
 
@@ -251,8 +251,11 @@ def magento_for(account_id: int) -> MagentoClient:
     return magento_client(row, account_id=account_id)
 
 
-def magento_client(row: MagentoConnection, *, environment: str | None = None, account_id: int | None = None) -> MagentoClient:
-    """A client from a connection's values, saved or not. ``ValueError`` for an address that cannot be one."""
+def magento_client(row: MagentoConnection, *, environment: str | None = None, account_id: int | None = None, pace: str = "") -> MagentoClient:
+    """A client from a connection's values, saved or not. ``ValueError`` for an address that cannot be one.
+
+    ``pace``: the key of a limiter and a breaker of its own, instead of those that all work with the store shares.
+    """
     auth: OAuth1 | Bearer
     if row.auth_kind == "bearer":
         auth = Bearer(row.access_token or "")
@@ -264,7 +267,7 @@ def magento_client(row: MagentoConnection, *, environment: str | None = None, ac
         transport,
         base_url=row.base_url,
         auth=auth,
-        account_key=f"magento:{row.id or 'new'}",
+        account_key=pace or f"magento:{row.id or 'new'}",
         signing_base_url=row.signing_base_url or None,
         clock_offset=float((row.facts or {}).get("clock_offset", 0.0)),
     )

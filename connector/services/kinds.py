@@ -62,7 +62,7 @@ _ALL = (
     Kind("oms.pull", "Pull statuses from the OMS", IMPORTS, remote=False),
     Kind("oms.folder", "Look into the OMS drop folder", IMPORTS, remote=False),
     Kind("reconcile", "Reconcile orders", IMPORTS),
-    Kind("deadlines.warn", "Warn about deadlines", DEFAULT, remote=False),
+    Kind("deadlines.warn", "Warn about deadlines and failures", DEFAULT, remote=False),
     Kind("mail.send", "Send mail", DEFAULT, remote=False),
     Kind("housekeeping", "Housekeeping", DEFAULT, remote=False),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import islice
+from secrets import token_hex
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -107,7 +108,7 @@ def test(magento_id: int) -> dict[str, Any]:
     """
     row = get(magento_id)
     try:
-        client = connections.magento_client(row)
+        client = connections.magento_client(row, pace=f"magento-test:{row.id}:{token_hex(4)}")  # failures before what was just corrected must not hold it up
     except BadBaseUrl as error:
         raise DomainError("magento.address", str(error), "Correct the address.", field="base_url") from error
     end_reading()
@@ -220,9 +221,7 @@ def _facts(report: ProbeReport, row: MagentoConnection) -> dict[str, Any]:
 
 def _problems(report: ProbeReport, row: MagentoConnection) -> Iterable[dict[str, str]]:
     if report.error is not None:
-        title, advice = api.describe(report.error)[1:]
-        said = f"Magento said: {report.error.remote_message}" if report.error.remote_message else str(report.error)
-        yield {"message": f"{row.base_url}: {title}. {said.rstrip('.')}.", "remedy": advice}
+        yield _no_answer(report.error, row)
         return
     if report.missing:
         yield {
@@ -238,6 +237,18 @@ def _problems(report: ProbeReport, row: MagentoConnection) -> Iterable[dict[str,
             "message": f"Magento's clock is {abs(report.clock_skew):.0f} s {way} ours.",
             "remedy": "Switch on time synchronisation (NTP) on both machines: signed requests from the future are refused.",
         }
+
+
+def _no_answer(error: api.ApiError, row: MagentoConnection) -> dict[str, str]:
+    """Why nothing of the store could be read."""
+    _, title, advice = api.describe(error)
+    if isinstance(error, api.NotFound | api.Unexpected):
+        remedy = "Enter the store's base address as Magento has it under Stores > Configuration > Web, without /admin or /rest."
+        return {"message": f"{row.base_url} answers, but not as Magento's REST API ({error}).", "remedy": remedy}
+    if error.code == "net.unreachable":
+        return {"message": f"{row.base_url} cannot be reached.", "remedy": "Check the address, and that the store can be reached from this machine."}
+    said = f"Magento said: {error.remote_message}" if error.remote_message else str(error)
+    return {"message": f"{row.base_url}: {title}. {said.rstrip('.')}.", "remedy": advice}
 
 
 def _references(client: MagentoClient, report: ProbeReport) -> Iterable[tuple[str, str, str, dict[str, Any]]]:

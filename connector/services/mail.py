@@ -41,7 +41,7 @@ def queue(recipient: str, *, subject: str, body: str, account: Account | None = 
 
 
 def notify(topic: str, *, subject: str, body: str, account: Account | None = None) -> int:
-    """Mail to the configured recipients, if the topic (``authorisation``, ``failures``) is switched on; the number of mails."""
+    """Mail to the configured recipients, if the topic (``authorisation``, ``failures``, ``deadlines``) is switched on; the number of mails."""
     if not settings.get(f"notify.{topic}"):
         return 0
     recipients = settings.get("notify.recipients")
@@ -105,10 +105,18 @@ def smtp_url() -> str:
     return settings.config().smtp_url or settings.get("mail.smtp_url")
 
 
+def _is_server(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("smtp", "smtps") and bool((parts.hostname or "").encode("idna")) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a bracket, a port or a name that can be none
+        return False
+
+
 def save_server(*, url: str, sender: str, actor: str) -> None:
     """A blank address keeps the stored one."""
     url = url.strip()
-    if url and (urlsplit(url).scheme not in ("smtp", "smtps") or not urlsplit(url).hostname):
+    if url and not _is_server(url):
         raise DomainError("mail.server", "The mail server must be written as smtp://host:port or smtps://user:password@host:port.", "", field="smtp_url")
     if sender.strip() and not looks_like_email(sender.strip()):
         raise DomainError("mail.sender", f"{sender} is not an e-mail address.", "Write one such as connector@your-shop.com.", field="sender")

@@ -20,6 +20,7 @@ from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.models.run import CANCELLED, FAILED, OPEN_STATES, PARTIAL, QUEUED, RUNNING, WAITING, JobItem, JobRun, Pause
+from connector.services import events
 from connector.services.kinds import KINDS
 
 
@@ -130,6 +131,21 @@ def submit(
             session.flush()
         ring_after_commit(run)
         return Submitted(run.id)
+
+
+def alive(run_id: int) -> bool:
+    """Whether a worker is at the run, as far as its lease tells. Joins the caller's transaction."""
+    query = select(JobRun.id).where(JobRun.id == run_id, JobRun.state == RUNNING, JobRun.lease_until >= utcnow())
+    return db.session.scalar(query) is not None
+
+
+def alone(account_id: int, *kinds: str) -> bool:
+    """Whether the present work is the only living run of these kinds for the account: what another one had in hand is nobody's any more, because its
+    worker is dead. False outside a run. Joins the caller's transaction."""
+    if (mine := events.run_now.get()) is None:
+        return False
+    others = (JobRun.account_id == account_id, JobRun.kind.in_(kinds), JobRun.state == RUNNING, JobRun.lease_until >= utcnow(), JobRun.id != mine)
+    return db.session.scalar(select(JobRun.id).where(*others).limit(1)) is None
 
 
 def _open_run(key: str) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from flask import current_app
@@ -160,9 +161,19 @@ def time_zone() -> ZoneInfo:
     return ZoneInfo(get("time_zone"))
 
 
+def _host_name(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+        return bool(host.encode("idna"))
+    except ValueError:
+        return False
+
+
 def save_staging(*, url: str, none: bool, actor: str) -> None:
     """The storefront that the go-live check looks at as a stranger."""
     url = url.strip()
     if url and not url.startswith(("http://", "https://")):
         raise DomainError("settings.staging", "Start the address with https://.", "", field="staging_url")
+    if url and not _host_name(url):
+        raise DomainError("settings.staging", "The address has no host name that can be one.", "Such as https://staging.example.com", field="staging_url")
     put({"go_live.staging_url": url, "go_live.no_staging": none}, actor=actor)

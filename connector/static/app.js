@@ -57,6 +57,26 @@
     for (const id of picks(event.target)) if (!sent.has(id)) event.formData.append("ids", id);
   });
 
+  // Several forms on one page (data-keep): sending one loads the page anew, and what was typed into the others stands there again; never passwords or files.
+  const keeping = () => [...document.querySelectorAll("form[data-keep]")];
+  const ticked = (field) => /^(checkbox|radio)$/.test(field.type);
+  const asLoaded = (field) => (field.options ? ([...field.options].find((each) => each.defaultSelected) ?? field.options[0])?.value : field.defaultValue);
+  const typed = (field) => field.name && !/^(hidden|password|file|submit|button)$/.test(field.type) && (ticked(field) ? field.checked !== field.defaultChecked : field.value !== asLoaded(field));
+  document.addEventListener("submit", (event) => {
+    const kept = keeping().flatMap((form) => (form === event.target ? [] : [...form.elements].filter(typed).map((field) => [form.action, field.name, field.value, field.checked])));
+    if (kept.length) sessionStorage.setItem("typed", JSON.stringify({at: Date.now(), kept}));
+  });
+  document.addEventListener("DOMContentLoaded", () => {
+    const before = keeping().length ? JSON.parse(sessionStorage.getItem("typed") ?? "null") : null;
+    if (before) sessionStorage.removeItem("typed");
+    for (const [action, name, value, checked] of before && Date.now() - before.at < 60000 ? before.kept : []) {
+      for (const field of keeping().filter((form) => form.action === action).flatMap((form) => [...form.elements])) {
+        if (field.name === name && ticked(field) && field.value === value) field.checked = checked;
+        else if (field.name === name && !ticked(field)) field.value = value;
+      }
+    }
+  });
+
   // After a swap: filter inputs show what the server understood (a morph keeps what was typed), ticks come back, errors get the focus.
   const settle = () => {
     for (const form of document.querySelectorAll("form[data-sync]")) {
@@ -138,7 +158,7 @@
       if (given === "") { deadline(each); continue; }
       if (known?.given !== given) counted.set(each, { given, end: performance.now() + given * 1000 });
       const left = Math.max(0, Math.floor((counted.get(each).end - performance.now()) / 1000)), two = (value) => String(value).padStart(2, "0");
-      const words = left >= 3600 ? `${Math.floor(left / 3600)} h ${two(Math.floor(left / 60) % 60)} min` : left ? `${Math.floor(left / 60)} min ${two(left % 60)} s` : "ends now";
+      const words = left >= 3600 ? `${Math.floor(left / 3600)} h ${two(Math.floor(left / 60) % 60)} min left` : left ? `${Math.floor(left / 60)} min ${two(left % 60)} s left` : "ends now";
       if (each.textContent !== words) each.textContent = words;
     }
   };

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO
+from urllib.parse import urlsplit
 
 from connector.config import Config
 from connector.supervisor import valkey
@@ -159,31 +160,38 @@ def preload() -> None:
 
 
 def migrate(config: Config) -> None:
-    """Bring the database to the present schema, in a child, so that the supervisor itself holds no connection."""
+    """Bring the database to the present schema and see that the keys fit it, in a child, so that the supervisor itself holds no connection."""
 
     def upgrade() -> None:
         import flask_migrate
 
         from connector import create_app
+        from connector.core.errors import DomainError
+        from connector.services import encryption
 
         app = create_app(config)
         with app.app_context():
             flask_migrate.upgrade()
+            try:
+                encryption.check()
+            except DomainError as error:
+                print(error, file=sys.stderr)
+                sys.exit(1)
 
     _, status = os.waitpid(_fork(upgrade), 0)
     if status:
-        raise CannotStart("The database could not be migrated; the reason stands above.")
+        raise CannotStart("The database could not be made ready; the reason stands above.")
 
 
 def practice_urls(config: Config) -> dict[str, str]:
-    """Base URL of every practice server there is to be."""
+    """Base URL of every practice server there is to be; one at another host than 127.0.0.1 is somebody else's, such as the test system of a real OMS."""
     urls = {
         "tiktok": config.practice_tiktok_url,
         "magento": config.practice_magento_url,
         "storefront": config.practice_storefront_url,
         "oms": config.practice_oms_url,
     }
-    return {kind: url for kind, url in urls.items() if url}
+    return {kind: url for kind, url in urls.items() if urlsplit(url).hostname == "127.0.0.1"}
 
 
 class Tree:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Flask
 
-from connector.web import assets, auth, errors, filters, htmx, layout, live, security
+from connector.web import assets, auth, errors, filters, htmx, incoming, layout, live, security
 
 
 def init_app(app: Flask) -> None:
     """Bind everything of the web to the application, before its blueprints are registered."""
-    for part in (assets, filters, htmx, security, auth, layout, live, errors):
+    for part in (incoming, assets, filters, htmx, security, auth, layout, live, errors):
         part.init_app(app)

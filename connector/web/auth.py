@@ -19,6 +19,7 @@ from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.models.user import User
 from connector.services import events, users
+from connector.web import again
 from connector.web.htmx import go_to, is_htmx
 from connector.web.permissions import allows
 
@@ -143,6 +144,8 @@ def ask_to_sign_in() -> Response:
     """To the sign-in page (or the making of the first administrator), and afterwards back to the page that was asked for."""
     if not users.any_user():
         return go_to(url_for("auth.first_administrator"))
+    if (kept := again.handed_back(401)) is not None:
+        return kept
     back = request.full_path.rstrip("?") if request.method == "GET" and not is_htmx() else None
     if is_htmx():
         here = urlsplit(request.headers.get("HX-Current-URL", ""))

@@ -99,9 +99,13 @@ def rows_drawer(grid: Grid, columns: Sequence[tuple[Column, Cell]], actions: Seq
     """A function that draws the ``<tr>`` of a page: the checkbox, the cells ("link" leads to the row's page), the menu of ``actions``."""
     key, noun, name_of, row_url = plain_escape(grid.key), plain_escape(grid.noun), grid.label_key, grid.row_url
     plan = [
-        (column, column.key, cell, "<td>" if column.align == "start" else f'<td class="text-{column.align}">', row_url if column.cell == "link" else None)
+        (
+            column, column.key, cell,
+            f'<td data-label="{plain_escape(column.label)}"' + (">" if column.align == "start" else f' class="text-{column.align}">'),
+            row_url if column.cell == "link" else None,
+        )
         for column, cell in columns
-    ]
+    ]  # fmt: skip
     danger = ' class="text-danger"'
     buttons = [
         (

@@ -5,14 +5,15 @@ from __future__ import annotations
 import secrets
 
 import structlog
-from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
+from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from flask_limiter.errors import RateLimitExceeded
+from flask_login import AnonymousUserMixin
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
-from connector.core.db import db
+from connector.core.db import db, is_away
 from connector.core.errors import DomainError, NotFoundError
-from connector.web import problems
+from connector.web import again, problems
 from connector.web.htmx import is_htmx
 
 log = structlog.get_logger(__name__)
@@ -35,6 +36,25 @@ WORDS: dict[int, tuple[str, str, str]] = {
     503: ("Not available at the moment", "A part the page needs does not answer.", "Try again in a minute."),
 }
 
+#: The same for programs, who have no menu and no buttons.
+API_WORDS: dict[int, tuple[str, str, str]] = {
+    404: (
+        "Not found",
+        "The API has nothing at this address, or the token is limited to another account.",
+        "Compare it with /api/docs; ids in it are whole numbers.",
+    ),
+    405: (
+        "Not possible this way",
+        "This address does not take this kind of request.",
+        "Use a method that the header Allow names; /api/docs says what each does.",
+    ),
+    429: (
+        "Too many attempts",
+        "There were more than 30 failed attempts from this computer within 5 minutes.",
+        "Mend the token or the signature, and wait as long as Retry-After says.",
+    ),
+}
+
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
@@ -47,6 +67,8 @@ def init_app(app: Flask) -> None:
 def answer(status: int, title: str, text: str, remedy: str, *, code: str = "", reference: str = "") -> Response:
     """The error in the form the asker reads."""
     if problems.wanted():
+        if code in ("", "web.too_many_attempts"):
+            title, text, remedy = API_WORDS.get(status, (title, text, remedy))
         return problems.problem(status, title, text or title, remedy=remedy, code=code, reference=reference)
     if is_htmx():
         response = make_response(render_template("errors/_error.html", title=title, text=text, remedy=remedy, reference=reference, code=code), status)
@@ -76,7 +98,7 @@ def _http(error: HTTPException) -> Response:
 
 
 def _csrf(error: CSRFError) -> Response:
-    return answer(
+    return again.handed_back(400) or answer(
         400,
         "The form has expired",
         "It was opened before you signed in (or in another session), so it was not accepted and nothing was saved.",
@@ -108,6 +130,15 @@ def _unexpected(error: Exception) -> Response:
         raise error
     reference = secrets.token_hex(5)
     db.session.rollback()
+    if is_away(error):
+        log.warning("database_away", method=request.method, path=request.path, error=type(error).__name__)
+        g._login_user = AnonymousUserMixin()  # who asks cannot be looked up either
+        title, _, remedy = WORDS[503]
+        response = answer(
+            503, title, "The database does not answer. Nothing is lost: work goes on by itself when it is back.", remedy, code="web.database_away"
+        )
+        response.headers["Retry-After"] = "5"
+        return response
     # The path without its query: a search term may be a buyer's name.
     log.error("request failed", reference=reference, method=request.method, path=request.path, exc_info=error)
     title, text, remedy = WORDS[500]

@@ -22,7 +22,9 @@ MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oc
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.filters.update(money=money, when=when, day=day, ago=ago, deadline=deadline, duration=duration, number=number, filesize=filesize)
+    app.jinja_env.filters.update(
+        money=money, amount=amount, when=when, day=day, ago=ago, deadline=deadline, duration=duration, number=number, filesize=filesize
+    )
     asset = app.jinja_env.globals["asset"]
     app.jinja_env.globals["icon"] = lambda name, label="": _icon(asset("icons.svg"), name, label)
     app.jinja_env.tests["sequence_of_pairs"] = lambda value: isinstance(value, list | tuple)
@@ -54,15 +56,24 @@ def _decimals(currency: str) -> int:
     return get_currency_precision(currency)
 
 
-def money(value: Decimal | None, currency: str | None = None) -> str:
-    """'1,234.50 USD'. Decimals beyond the currency's own are shown, never rounded away."""
+def money(value: Decimal | str | None, currency: str | None = None) -> str:
+    """'1,234.50 USD', of an amount or of its text. Decimals beyond the currency's own are shown, never rounded away."""
     if value is None:
         return ""
+    value = Decimal(value)
     places = _decimals(currency or "USD")
     exponent = value.normalize().as_tuple().exponent
     own = -exponent if isinstance(exponent, int) and exponent < 0 else 0
     figure = f"{value:,.{max(places, own)}f}"
     return f"{figure}\N{NO-BREAK SPACE}{currency}" if currency else figure
+
+
+def amount(value: Any, currency: str | None = None) -> str:
+    """Money that came as text, as TikTok sends it; what is no amount as it came."""
+    try:
+        return money(Decimal(str(value)), currency)
+    except (ArithmeticError, ValueError):
+        return f"{value} {currency or ''}".strip()
 
 
 def number(value: int | Decimal | None) -> str:

@@ -18,7 +18,7 @@ from zoneinfo import available_timezones
 
 from flask import Response
 from flask_wtf import FlaskForm
-from wtforms import Field, SelectField, SelectMultipleField, StringField
+from wtforms import Field, PasswordField, SelectField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, StopValidation
 
 from connector.core.errors import DomainError
@@ -49,6 +49,9 @@ def _strip(value: Any) -> Any:
 
 class Form(FlaskForm):
     """Base form. Text is trimmed (passwords are not); ``errors`` are sentences; ``refuse`` adds a service's refusal."""
+
+    #: The form takes keys beside other things: one that comes back says that they have to be entered again, because a secret is never written into a page.
+    takes_keys = False
 
     class Meta(FlaskForm.Meta):
         def bind_field(self, form: Any, unbound_field: Any, options: dict[str, Any]) -> Any:
@@ -81,6 +84,9 @@ class Form(FlaskForm):
         found = [("", text) for text in self.form_errors]
         for field in self:
             found += [(field.id, text) for text in _flat(field.errors)]
+        if found and self.takes_keys:
+            typed = [field for field in self if isinstance(field, PasswordField) and field.data]
+            found += [(field.id, f"{field.label.text} was not saved: enter it again") for field in typed if not field.errors]
         return found
 
     def values(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from connector.core.errors import DomainError
 from connector.grids.export import csv_lines
 from connector.grids.grid import BULK_LIMIT, PAGE_SIZES, Action, Grid, Preview, Result
 from connector.grids.query import Page, allowed_ids, matching_ids, run
-from connector.grids.state import GridState
+from connector.grids.state import GridState, without_choice
 from connector.models.grid import GridPreference, SavedView
 from connector.web.auth import can, requires
 from connector.web.cells import CELLS, Cell, rows_drawer
@@ -167,7 +167,8 @@ def _once(grid: Grid, state: GridState, *parts: Markup) -> Callable[[str, Callab
 
 def _filters(grid: Grid, state: GridState, *, pinned: bool) -> Markup:
     """The filters' inputs. While nothing is filled in they are the same for everybody, and they are half of what the page's template would do."""
-    shown = [each for each in grid.filters if each.pinned is pinned]
+    alone = without_choice(grid, state.options)
+    shown = [each for each in grid.filters if each.pinned is pinned and each.key not in alone]
 
     def draw() -> Markup:
         kinds = current_app.jinja_env.get_template("components/filters.html").module
@@ -241,8 +242,8 @@ def _bulk(grid: Grid, scope: Any, back: str) -> Any:
     if not ids:
         toast(f"Nothing was done: no {grid.noun} is selected. Tick the rows first, or choose all matching.", "warning")
         return go_to(back)
-    if action.page is not None:
-        return go_to(action.page(ids))
+    if action.page is not None and (address := action.page(ids)):
+        return go_to(address)
     given = (scope,) if action.scoped else ()
     checks = list(action.preview(ids, *given))
     form = action.form_class() if action.form_class is not None else None

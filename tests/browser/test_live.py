@@ -286,3 +286,22 @@ def test_the_theme_is_kept(shop: House, page: Page) -> None:
     theme = page.locator("html").get_attribute("data-bs-theme")
     page.goto(f"{shop.url}/orders/")
     expect(page.locator("html")).to_have_attribute("data-bs-theme", theme)
+
+
+def test_what_was_typed_into_another_form_of_the_page_is_still_there(page: Page, shop: House) -> None:
+    """Rule 11: a page of several forms is loaded anew when one of them is sent; a password is kept nowhere."""
+    page.goto(f"{shop.url}/configuration/")
+    page.get_by_label("Recipients").fill("ops@example.test")
+    page.get_by_label("A deadline of TikTok's comes near or has passed").uncheck()
+    page.get_by_label("App secret").fill("a secret")
+    general = page.locator("#general")
+    general.get_by_label("Time zone").select_option("Europe/London")
+    general.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("The general settings are saved.")).to_be_visible()
+    expect(page.get_by_label("Recipients")).to_have_value("ops@example.test")
+    expect(page.get_by_label("A deadline of TikTok's comes near or has passed")).not_to_be_checked()
+    expect(page.get_by_label("App secret")).to_have_value("")
+    assert page.evaluate("sessionStorage.getItem('typed')") is None
+    general.get_by_label("Time zone").select_option("UTC")
+    general.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("The general settings are saved.")).to_be_visible()

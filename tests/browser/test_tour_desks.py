@@ -12,15 +12,12 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from bench.house import House
 from tests.browser.conftest import NewContext, sign_in
+from tests.browser.people import OTHER, PATIENCE, SKU, appears, asked_to_cancel, held, in_magento, menu, open_order, row, run_ends_well, sold, status_of, tab_to
 from tests.browser.shop import ADMINISTRATOR, PASSWORD, settled, wait_until
-
-#: For what a worker does meanwhile; a busy machine takes its time.
-PATIENCE = 30_000
-SKU, OTHER = "TEE-BLA-M", "MUG-01"
 
 JAVASCRIPT = pytest.mark.parametrize("javascript", [True, False], ids=["with-javascript", "without-javascript"])
 
@@ -74,80 +71,6 @@ def operator(open_page: OpenPage) -> Page:
     return open_page()
 
 
-# --- what buyers, the store and the operator do -----------------------------------------------------------------------------------------------
-
-
-def _held(house: House, *, sku: str = SKU, units: int = 2, shop: str = "GB") -> str:
-    """An order is placed and paid: on hold for an hour."""
-    return str(house.post("tiktok", "orders", {"shop": shop, "lines": [{"sku": sku, "quantity": units}]})["id"])
-
-
-def _sold(house: House, count: int, *, sku: str = SKU) -> list[str]:
-    """Orders whose hold is over, and which stand in Magento."""
-    numbers = [_held(house, sku=sku, units=1) for _ in range(count)]
-    for number in numbers:
-        house.post("tiktok", f"orders/{number}/release")
-    wait_until(lambda: set(numbers) <= _in_magento(house).keys(), otherwise=lambda: str(_in_magento(house).keys()))
-    return numbers
-
-
-def _in_magento(house: House) -> dict[str, dict[str, Any]]:
-    return {order["ext_order_id"]: order for order in house.get("magento", "orders")}
-
-
-def _status(house: House, number: str) -> str:
-    return house.get("tiktok", f"orders/{number}")["order"]["status"]
-
-
-def _asked(house: House, count: int) -> list[str]:
-    """Orders in Magento whose buyers ask to cancel."""
-    numbers = _sold(house, count)
-    for number in numbers:
-        house.post("tiktok", f"orders/{number}/cancel", {"by": "BUYER"})
-    return numbers
-
-
-def _row(page: Page, words: str) -> Locator:
-    return page.locator("tbody tr").filter(has_text=words)
-
-
-def _appears(page: Page, wanted: Locator, javascript: bool = True) -> None:
-    """By itself; without JavaScript a person loads the page again."""
-    if javascript:
-        expect(wanted).to_be_visible(timeout=PATIENCE)
-        return
-    deadline = time.monotonic() + PATIENCE / 1000
-    while not wanted.is_visible():
-        assert time.monotonic() < deadline, f"{page.url} does not show it: {page.locator('main').inner_text()[:1500]}"
-        page.reload()
-
-
-def _menu(page: Page, name: str) -> None:
-    page.get_by_role("navigation", name="Main", exact=True).get_by_role("link", name=name, exact=True).click()
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-
-
-def _run_ends_well(page: Page, title: str) -> None:
-    """The page of a run shows its end by itself: by server-sent events, or without JavaScript by loading itself again."""
-    expect(page.get_by_role("heading", level=1, name=title)).to_be_visible()
-    expect(page.locator(".run-card").get_by_text("Done", exact=True)).to_be_visible(timeout=PATIENCE)
-
-
-def _open_order(page: Page, house: House, number: str) -> None:
-    page.goto(f"{house.url}/orders/?q={number}")
-    _row(page, number).get_by_role("link", name=number).click()
-    expect(page.get_by_role("heading", level=1, name=f"Order {number}")).to_be_visible()
-
-
-def _tab_to(page: Page, wanted: Locator, key: str = "Tab") -> None:
-    """Press the key until the control has the focus."""
-    for _ in range(80):
-        page.keyboard.press(key)
-        if wanted.evaluate("control => control === document.activeElement"):
-            return
-    raise AssertionError(f"{key} never reaches {wanted}")
-
-
 # --- the hold board ---------------------------------------------------------------------------------------------------------------------------
 
 #: Notes what an order's countdown shows, and when: [seconds left, seconds on the clock].
@@ -165,14 +88,14 @@ WATCH_COUNTDOWN = """number => {
 
 def test_the_hold_board_counts_down_and_orders_leave_it_by_themselves(desks: House, operator: Page) -> None:
     """A245, A246: what is held, for how long, what it reserves; a buyer's change of mind and the end of the hour, nobody reloads."""
-    page, kept = operator, _held(desks)
-    _menu(page, "On hold")
-    _appears(page, _row(page, kept))
-    expect(_row(page, kept)).to_contain_text(f"2 × {SKU}")
-    expect(_row(page, kept)).to_contain_text("Created in the store")
+    page, kept = operator, held(desks)
+    menu(page, "On hold")
+    appears(page, row(page, kept))
+    expect(row(page, kept)).to_contain_text(f"2 × {SKU}")
+    expect(row(page, kept)).to_contain_text("Created in the store")
     page.evaluate(WATCH_COUNTDOWN, kept)
-    changed_mind = _held(desks, sku=OTHER, units=3)  # its arrival renews the board while it counts
-    expect(_row(page, changed_mind)).to_contain_text(f"3 × {OTHER}", timeout=PATIENCE)
+    changed_mind = held(desks, sku=OTHER, units=3)  # its arrival renews the board while it counts
+    expect(row(page, changed_mind)).to_contain_text(f"3 × {OTHER}", timeout=PATIENCE)
     expect(page.locator("#hold-totals")).to_contain_text(re.compile(r"2\s+orders"))
     expect(page.locator("#hold-totals")).to_contain_text(re.compile(r"5\s+units"))
     expect(page.locator("body")).to_have_attribute("data-counted", re.compile(r"^([5-9]|\d\d+)$"), timeout=PATIENCE)
@@ -183,16 +106,16 @@ def test_the_hold_board_counts_down_and_orders_leave_it_by_themselves(desks: Hou
     assert max(map(abs, jumps)) <= 2, f"the countdown jumps: {counted}"
 
     desks.post("tiktok", f"orders/{changed_mind}/cancel", {"by": "BUYER"})
-    expect(_row(page, changed_mind)).to_have_count(0, timeout=PATIENCE)
-    expect(_row(page, kept)).to_have_count(1)
+    expect(row(page, changed_mind)).to_have_count(0, timeout=PATIENCE)
+    expect(row(page, kept)).to_have_count(1)
     expect(page.locator("#hold-totals")).to_contain_text(re.compile(r"2\s+units"))
 
     desks.post("tiktok", "clock", {"advance_seconds": 3600})
     expect(page.get_by_text("No order is on hold")).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("window.stayed") is True, "the page was loaded again"
-    wait_until(lambda: kept in _in_magento(desks))
-    assert changed_mind not in _in_magento(desks)
-    _open_order(page, desks, kept)
+    wait_until(lambda: kept in in_magento(desks))
+    assert changed_mind not in in_magento(desks)
+    open_order(page, desks, kept)
     expect(page.get_by_text("In Magento", exact=True)).to_be_visible(timeout=PATIENCE)
 
 
@@ -203,25 +126,25 @@ def test_the_hold_board_counts_down_and_orders_leave_it_by_themselves(desks: Hou
 def test_the_cancellation_desk_accepts_one_request_and_rejects_two(desks: House, open_page: OpenPage, javascript: bool) -> None:
     """A259-A261, A266: the request with its deadline, what an answer does to the store, bulk with TikTok's reason (by keyboard alone), the result."""
     page = open_page(java_script_enabled=javascript)
-    granted, *refused = _asked(desks, 3)
-    _menu(page, "Cancellations")
+    granted, *refused = asked_to_cancel(desks, 3)
+    menu(page, "Cancellations")
     for number in (granted, *refused):
-        _appears(page, _row(page, number), javascript)
-        expect(_row(page, number)).to_contain_text("left")
+        appears(page, row(page, number), javascript)
+        expect(row(page, number)).to_contain_text("left")
     _accept(page, desks, granted)
-    _menu(page, "Cancellations")
+    menu(page, "Cancellations")
     _reject_by_keyboard(page, refused) if javascript else _reject(page, refused)
-    _run_ends_well(page, "Reject cancellation requests")
-    assert [_status(desks, number) for number in (granted, *refused)] == ["CANCELLED", "AWAITING_SHIPMENT", "AWAITING_SHIPMENT"]
-    _menu(page, "Cancellations")
+    run_ends_well(page, "Reject cancellation requests")
+    assert [status_of(desks, number) for number in (granted, *refused)] == ["CANCELLED", "AWAITING_SHIPMENT", "AWAITING_SHIPMENT"]
+    menu(page, "Cancellations")
     page.get_by_role("link", name=re.compile("^Rejected")).click()
     for number in refused:
-        _appears(page, _row(page, number), javascript)
-        expect(_row(page, number)).to_contain_text(f"Rejected by {ADMINISTRATOR}")
-    _open_order(page, desks, granted)
+        appears(page, row(page, number), javascript)
+        expect(row(page, number)).to_contain_text(f"Rejected by {ADMINISTRATOR}")
+    open_order(page, desks, granted)
     section = page.locator("section", has=page.get_by_role("heading", name="Cancellations", exact=True))
     expect(section).to_contain_text(f"Accepted by {ADMINISTRATOR}")
-    in_store = _in_magento(desks)
+    in_store = in_magento(desks)
     assert in_store[granted]["status"] == "closed"  # it was invoiced: refunded, its units back on the shelf
     assert [in_store[number]["status"] for number in refused] == ["processing", "processing"]
     assert desks.get("magento", "ledger")["balanced"]
@@ -229,19 +152,19 @@ def test_the_cancellation_desk_accepts_one_request_and_rejects_two(desks: House,
 
 def _accept(page: Page, house: House, number: str) -> None:
     """From the request's own page, with the question what happens in the store."""
-    _row(page, number).get_by_role("link").first.click()
+    row(page, number).get_by_role("link").first.click()
     expect(page.get_by_role("heading", level=1, name=re.compile(r"^Cancellation \d+"))).to_be_visible()
     page.get_by_role("link", name="Accept", exact=True).click()
     expect(page.get_by_role("heading", level=1, name="Accept 1 cancellation request")).to_be_visible()
-    magento = _in_magento(house)[number]["increment_id"]
-    expect(_row(page, number)).to_contain_text(f"Order {magento} is cancelled in the store and its units return to stock, once")
+    magento = in_magento(house)[number]["increment_id"]
+    expect(row(page, number)).to_contain_text(f"Order {magento} is refunded by a credit memo in the store and its units return to stock, once")
     page.get_by_role("button", name="Accept (1)").click()
-    _run_ends_well(page, "Accept cancellation requests")
+    run_ends_well(page, "Accept cancellation requests")
 
 
 def _reject(page: Page, numbers: list[str]) -> None:
     for number in numbers:
-        _row(page, number).get_by_role("checkbox").check()
+        row(page, number).get_by_role("checkbox").check()
     page.get_by_label("Action", exact=True).select_option("Reject")
     page.get_by_role("button", name="Continue").click()
     _asks_for_reason(page, numbers)
@@ -254,51 +177,51 @@ def _reject(page: Page, numbers: list[str]) -> None:
 def _reject_by_keyboard(page: Page, numbers: list[str]) -> None:
     """j and x choose the rows, Tab and letters do the rest."""
     rows = page.locator("tbody tr[data-row]")
-    expect(_row(page, numbers[0])).to_be_visible()
+    expect(row(page, numbers[0])).to_be_visible()
     for index in range(rows.count()):
         page.keyboard.press("j")
         expect(rows.nth(index)).to_be_focused()
         if any(number in rows.nth(index).inner_text() for number in numbers):
             page.keyboard.press("x")
     expect(page.locator("[data-chosen]")).to_have_text("2 selected")
-    _tab_to(page, page.get_by_label("Action", exact=True), "Shift+Tab")
+    tab_to(page, page.get_by_label("Action", exact=True), "Shift+Tab")
     page.keyboard.type("Rej")
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Continue")).to_be_focused()
     page.keyboard.press("Enter")
     _asks_for_reason(page, numbers)
-    _tab_to(page, page.get_by_label("Reason for all others"))
+    tab_to(page, page.get_by_label("Reason for all others"))
     page.keyboard.press("ArrowDown")
     expect(page.get_by_label("Reason for all others")).not_to_have_value("")
-    _tab_to(page, page.get_by_role("button", name="Reject (2)"))
+    tab_to(page, page.get_by_role("button", name="Reject (2)"))
     page.keyboard.press("Enter")
 
 
 def _asks_for_reason(page: Page, numbers: list[str]) -> None:
     expect(page.get_by_role("heading", level=1, name="Reject 2 cancellation requests")).to_be_visible()
     for number in numbers:
-        expect(_row(page, number)).to_contain_text("The order stays and may be shipped")
+        expect(row(page, number)).to_contain_text("The order stays and may be shipped")
     offered = page.get_by_label("Reason for all others").locator("option").all_inner_texts()
     assert len(offered) > 2, f"TikTok's reasons are missing: {offered}"
 
 
 def test_a_parcel_of_a_cancelled_order_is_recalled_and_its_stock_returns_once(desks: House, operator: Page) -> None:
     """A264: cancelled by TikTok after it was shipped: tag, recall, on its way back, received; the shelf gets it back once and the page says so."""
-    page, number = operator, _sold(desks, 1)[0]
-    order = _in_magento(desks)[number]
+    page, number = operator, sold(desks, 1)[0]
+    order = in_magento(desks)[number]
     desks.post(
         "magento", f"orders/{order['entity_id']}/ship", {"tracks": [{"track_number": "AB400000001GB", "title": "Royal Mail", "carrier_code": "royalmail"}]}
     )
     page.goto(f"{desks.url}/queue/schedule")
     page.get_by_role("row").filter(has_text="Collect the store's shipments").filter(has_text="Practice_GB").get_by_role("button", name="Run now").click()
-    wait_until(lambda: _status(desks, number) == "AWAITING_COLLECTION")
+    wait_until(lambda: status_of(desks, number) == "AWAITING_COLLECTION")
     before = _physical(desks)
     desks.post("tiktok", f"orders/{number}/cancel", {"by": "OPERATOR"})
     page.goto(f"{desks.url}/cancellations/recalls")
-    _appears(page, _row(page, number))
-    expect(_row(page, number)).to_contain_text("Stop the parcel")
+    appears(page, row(page, number))
+    expect(row(page, number)).to_contain_text("Stop the parcel")
     assert _physical(desks) == before
-    _row(page, number).get_by_role("link", name=number).click()
+    row(page, number).get_by_role("link", name=number).click()
     expect(page.get_by_role("heading", level=1, name=f"Recall of order {number}")).to_be_visible()
     expect(page.locator(".order-lead")).to_contain_text("cancel after shipped")
     page.get_by_role("button", name="On its way back").click()
@@ -312,7 +235,7 @@ def test_a_parcel_of_a_cancelled_order_is_recalled_and_its_stock_returns_once(de
     expect(page.locator("main")).to_contain_text("1 sent, 1 back on the shelf")
     expect(page.get_by_role("button", name="Received")).to_have_count(0)
     assert _physical(desks) == before + 1
-    _open_order(page, desks, number)
+    open_order(page, desks, number)
     expect(page.get_by_text("Recall: the parcel is back.")).to_be_visible()
     assert _physical(desks) == before + 1
     assert desks.get("magento", "ledger")["balanced"]
@@ -328,7 +251,7 @@ def _physical(house: House) -> int:
 def test_an_account_sells_through_an_external_storefront(desks: House, operator: Page) -> None:
     """A243-A250: chosen and connected in the form, tested, taken from the practice servers in one click; a held order is created there."""
     page = operator
-    _menu(page, "TikTok Account")
+    menu(page, "TikTok Account")
     page.get_by_role("row").filter(has_text="Practice_US").get_by_role("link", name="Edit").click()
     page.get_by_label("Storefront", exact=True).select_option("external")
     page.get_by_role("button", name="Save", exact=True).first.click()
@@ -345,16 +268,16 @@ def test_an_account_sells_through_an_external_storefront(desks: House, operator:
     store.get_by_role("button", name="Test connection").click()
     expect(page.get_by_text("The external storefront answers and is in order.")).to_be_visible()
 
-    number = _held(desks, sku=OTHER, units=1, shop="US")
-    _menu(page, "On hold")
-    _appears(page, _row(page, number))
+    number = held(desks, sku=OTHER, units=1, shop="US")
+    menu(page, "On hold")
+    appears(page, row(page, number))
     assert desks.get("storefront", "orders", externalOrderId=number)["total"] == 0
     desks.post("tiktok", f"orders/{number}/release")
     wait_until(lambda: desks.get("storefront", "orders", externalOrderId=number)["total"] == 1)
     made = desks.get("storefront", "orders", externalOrderId=number)["orders"][0]
-    _open_order(page, desks, number)
+    open_order(page, desks, number)
     expect(page.locator("dt:text-is('Store order') + dd")).to_contain_text(made["orderNo"], timeout=PATIENCE)
-    assert number not in _in_magento(desks)
+    assert number not in in_magento(desks)
 
 
 # --- the OMS ----------------------------------------------------------------------------------------------------------------------------------
@@ -362,8 +285,8 @@ def test_an_account_sells_through_an_external_storefront(desks: House, operator:
 
 def test_the_oms_is_connected_in_one_click_and_collects_its_feed(desks: House, operator: Page) -> None:
     """A251-A253: the practice OMS, a test call, a feed that it collects by itself."""
-    page, number = operator, _sold(desks, 1)[0]
-    _menu(page, "OMS")
+    page, number = operator, sold(desks, 1)[0]
+    menu(page, "OMS")
     expect(page.get_by_text("No feed yet")).to_be_visible()
     page.get_by_role("navigation", name="OMS").get_by_role("link", name="Connections").click()
     page.get_by_role("row").filter(has_text="Practice_GB").get_by_role("link").click()
@@ -376,11 +299,11 @@ def test_the_oms_is_connected_in_one_click_and_collects_its_feed(desks: House, o
         assert time.monotonic() < deadline, f"order {number} is in no feed"
         page.goto(connection)
         page.get_by_role("button", name="Make feed now").click()
-        _run_ends_well(page, "Write order feeds")
-    _menu(page, "OMS")
+        run_ends_well(page, "Write order feeds")
+    menu(page, "OMS")
     for kind in ("JSON Lines", "CSV"):
-        expect(_row(page, kind).first).to_contain_text("Announced", timeout=PATIENCE)
-        expect(_row(page, kind).first).not_to_contain_text("not yet", timeout=PATIENCE)
+        expect(row(page, kind).first).to_contain_text("Announced", timeout=PATIENCE)
+        expect(row(page, kind).first).not_to_contain_text("not yet", timeout=PATIENCE)
     assert {feed["state"] for feed in desks.get("oms", "feeds")["feeds"]} == {"verified"}
 
 
@@ -391,11 +314,11 @@ def _known_to_the_oms(house: House) -> set[str]:
 @JAVASCRIPT
 def test_a_batch_file_gets_a_result_for_every_line(desks: House, open_page: OpenPage, javascript: bool) -> None:
     """A255: a good line ships its order, a bad one says why; the same file again is the same batch."""
-    page, number = open_page(java_script_enabled=javascript), _sold(desks, 1)[0]
+    page, number = open_page(java_script_enabled=javascript), sold(desks, 1)[0]
     tracking = f"AB{number[-9:]}GB"
     content = f"order_id,action,tracking_number,carrier\n{number},shipped,{tracking},Royal Mail\n{number},exploded,,\n"
     for _ in range(2):
-        _menu(page, "OMS")
+        menu(page, "OMS")
         page.get_by_role("navigation", name="OMS").get_by_role("link", name="Batches").click()
         page.get_by_role("link", name="Upload a file").click()
         page.get_by_label("Account").select_option("Practice_GB")
@@ -403,15 +326,15 @@ def test_a_batch_file_gets_a_result_for_every_line(desks: House, open_page: Open
         page.get_by_role("button", name="Read the file").click()
         expect(page.get_by_role("heading", level=1, name=f"parcels-{tracking}.csv")).to_be_visible()
         address = page.url
-        good, bad = _row(page, tracking), _row(page, "exploded")
-        _appears(page, good, javascript)
+        good, bad = row(page, tracking), row(page, "exploded")
+        appears(page, good, javascript)
         expect(good).to_contain_text("Done")
         expect(bad).to_contain_text("Failed")
         bad.locator("summary").first.click()
         expect(bad).to_contain_text("What to do:")
     expect(page.get_by_text("This file was sent before; nothing is done twice.")).to_be_visible()
     assert page.url == address
-    assert _status(desks, number) == "AWAITING_COLLECTION"
+    assert status_of(desks, number) == "AWAITING_COLLECTION"
 
 
 def test_an_api_token_is_shown_once_and_opens_what_was_chosen(desks: House, operator: Page) -> None:
@@ -443,7 +366,7 @@ def test_an_api_token_is_shown_once_and_opens_what_was_chosen(desks: House, oper
 
 def test_a_deadline_is_found_by_its_order_and_answered_from_there(desks: House, operator: Page) -> None:
     """A271: Today says what waits, the board finds it by ids, the answer is given on the page it leads to."""
-    page, number = operator, _asked(desks, 1)[0]
+    page, number = operator, asked_to_cancel(desks, 1)[0]
     page.goto(desks.url)
     expect(page.get_by_role("heading", name="Needs an answer, and deadlines")).to_be_visible(timeout=PATIENCE)
     page.get_by_role("link", name="All deadlines").click()
@@ -453,15 +376,15 @@ def test_a_deadline_is_found_by_its_order_and_answered_from_there(desks: House, 
     page.get_by_role("navigation", name="Pending actions").get_by_role("link", name=re.compile("^Cancel requested")).click()
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.get_by_text("Nothing is pending for 1 of the ids: 576469999999999999.")).to_be_visible()
-    expect(_row(page, number)).to_contain_text("TikTok accepts the cancellation")
-    expect(_row(page, number).locator("time[data-countdown]")).to_contain_text("left")
+    expect(row(page, number)).to_contain_text("TikTok accepts the cancellation")
+    expect(row(page, number).locator("time[data-countdown]")).to_contain_text("left")
     found = page.url
-    _row(page, number).get_by_role("link", name=number).click()
+    row(page, number).get_by_role("link", name=number).click()
     expect(page.get_by_role("heading", level=1, name=re.compile(r"^Cancellation \d+"))).to_be_visible()
     page.get_by_role("link", name="Reject", exact=True).click()
     page.get_by_label(f"Reason for order {number}").select_option(index=1)
     page.get_by_role("button", name="Reject (1)").click()
-    _run_ends_well(page, "Reject cancellation requests")
+    run_ends_well(page, "Reject cancellation requests")
     page.goto(found)
     expect(page.locator("#deadlines")).to_contain_text("Nothing here for this search")
-    assert _status(desks, number) == "AWAITING_SHIPMENT"
+    assert status_of(desks, number) == "AWAITING_SHIPMENT"

@@ -24,6 +24,7 @@ from connector.domain.listing_rules import ShopFacts, check
 from connector.domain.listing_text import HostedImage
 from connector.practice.serve import PracticeServer
 from tests.clients.test_practice_tiktok import Shop
+from tests.unit import listings
 
 UNUSABLE_CATEGORY = {
     codes.CATEGORY_MISSING,
@@ -140,17 +141,8 @@ Break = Callable[[Bench, dict[str, Any]], object]
 
 
 def put(path: str, value: Any) -> Break:
-    def act(_: Bench, body: dict[str, Any]) -> None:
-        *way, last = path.split(".")
-        at: Any = body
-        for step in way:
-            at = at[int(step)] if isinstance(at, list) else at[step]
-        if value is ...:
-            del at[int(last) if isinstance(at, list) else last]
-        else:
-            at[int(last) if isinstance(at, list) else last] = value
-
-    return act
+    act = listings.put(path, value)
+    return lambda _, body: act(body)
 
 
 def every_sku(path: str, value: Any) -> Break:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import requests
 from sqlalchemy import select
 
 from connector.core.db import db, unit_of_work
@@ -12,7 +11,7 @@ from connector.models.account import Account
 from connector.models.order import SCHEDULE, Order, Shipment
 from connector.services import connections
 from connector.services.orders import create, intake, parcels
-from tests.factories.shop import Market
+from tests.factories.shop import Controls, Market
 
 
 def place(market: Market, account: Account, *lines: tuple[str, int], release: bool = True, **wish: Any) -> Order:
@@ -53,21 +52,8 @@ def packages(market: Market, order: Order | str) -> list[dict[str, Any]]:
     return [one for one in market.get(f"orders/{number}")["packages"] if one.get("tracking_number")]
 
 
-class Store:
-    """The practice store's control interface: the merchant at work in the admin."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def post(self, path: str, /, **body: Any) -> Any:
-        answer = requests.post(f"{self.url}/practice/{path}", json=body, timeout=60)
-        assert answer.ok, answer.text
-        return answer.json()
-
-    def get(self, path: str, **query: Any) -> Any:
-        answer = requests.get(f"{self.url}/practice/{path}", params=query, timeout=60)
-        assert answer.ok, answer.text
-        return answer.json()
+class Store(Controls):
+    """The practice store: the merchant at work in the admin."""
 
     def order(self, order: Order) -> dict[str, Any]:
         """The Magento order as the store itself sees it."""

@@ -55,24 +55,28 @@ def carry_out(run_id: int) -> JobRun:
     return run
 
 
-class Market:
-    """The practice marketplace's control interface."""
+class Controls:
+    """The control interface of a practice server."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def post(self, path: str, **body: Any) -> Any:
+    def post(self, path: str, /, **body: Any) -> Any:
         answer = requests.post(f"{self.url}/practice/{path}", json=body, timeout=120)
         assert answer.ok, answer.text
         return answer.json() if answer.content else None
 
-    def get(self, path: str, **query: Any) -> Any:
+    def get(self, path: str, /, **query: Any) -> Any:
         answer = requests.get(f"{self.url}/practice/{path}", params=query, timeout=60)
         assert answer.ok, answer.text
         return answer.json()
 
     def delete(self, path: str) -> None:
         assert requests.delete(f"{self.url}/practice/{path}", timeout=60).ok
+
+
+class Market(Controls):
+    """The practice marketplace."""
 
     def order(self, order_id: str) -> dict[str, Any]:
         """The order object as the API gives it."""

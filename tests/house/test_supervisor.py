@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from bench.drill import workers
 from bench.house import ROOT, House
+from bench.troubles import processes
 
 
 def _until(true: Callable[[], bool], seconds: float = 20.0) -> bool:
@@ -52,15 +52,15 @@ def test_one_command_starts_web_workers_scheduler_valkey_and_practice_servers(ho
     assert _until(lambda: requests.get(f"{house.url}/readyz", timeout=10).json()["checks"]["scheduler"] == "ok")
     assert requests.get(f"{house.tiktok_url}/practice/app", timeout=10).json()["app_key"]
     assert requests.get(f"{house.magento_url}/practice/summary", timeout=10).json()["balanced"]
-    assert _until(lambda: len(workers(house)) == 2)
+    assert _until(lambda: len(processes(house, "worker")) == 2)
     assert "connector_orders" in requests.get(f"{house.url}/metrics", timeout=10).text or requests.get(f"{house.url}/metrics", timeout=10).status_code == 200
 
 
 def test_a_part_that_dies_is_started_again_and_said_so(house: House) -> None:
-    assert _until(lambda: len(workers(house)) == 2)
-    victim = workers(house)[0]
+    assert _until(lambda: len(processes(house, "worker")) == 2)
+    victim = processes(house, "worker")[0]
     os.kill(victim, signal.SIGKILL)
-    assert _until(lambda: len(workers(house)) == 2 and victim not in workers(house))
+    assert _until(lambda: len(processes(house, "worker")) == 2 and victim not in processes(house, "worker"))
     assert "was killed by signal 9; starting it again" in (house.folder / "house.log").read_text()
 
 

@@ -16,7 +16,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from connector.supervisor.valkey import EmbeddedValkey
 from tests.conftest import KEY
-from tests.life import machine
+from tests.life.machine import Life
+from tests.life.steps import done, failures
 from tests.life.world import World, environment
 
 #: Steps of one life; a longer one knows more orders, so that each check of it costs more.
@@ -45,26 +46,25 @@ def test_nothing_is_lost_doubled_or_forgotten_whatever_buyers_seller_clock_oms_a
         suppress_health_check=list(HealthCheck),
     )
 
-    class Life(machine.Life):
+    class Here(Life):
         pass
 
-    Life.world = world
+    Here.world = world
     if number := environment("SEED", 0):
-        Life = seed(number)(Life)
+        Here = seed(number)(Here)
     begun = time.perf_counter()
-    machine.done.clear()
-    machine.failures.clear()
+    done.clear()
+    failures.clear()
     try:
-        run_state_machine_as_test(Life, settings=chosen, _min_steps=LIFE + 1)
+        run_state_machine_as_test(Here, settings=chosen, _min_steps=LIFE + 1)
     except BaseException as error:  # seconds pass in a life, so that a repetition may end elsewhere: the first failure counts
-        raise (machine.failures[0] if machine.failures else error) from None
+        raise (failures[0] if failures else error) from None
     finally:
         _report(world, time.perf_counter() - begun)
-    assert machine.done["steps"] >= steps
+    assert done["steps"] >= steps
 
 
 def _report(world: World, seconds: float) -> None:
-    counts = machine.done
-    print(f"\n{counts['steps']} steps in {counts['lives']} lives, {counts['checks']} checks, {seconds:.0f} s")
+    print(f"\n{done['steps']} steps in {done['lives']} lives, {done['checks']} checks, {seconds:.0f} s")
     print("time: " + ", ".join(f"{what} {spent:.1f}" for what, spent in world.seconds.most_common()))
-    print("\n".join(f"  {name}: {count}" for name, count in sorted(counts.items()) if ":" in name))
+    print("\n".join(f"  {name}: {count}" for name, count in sorted(done.items()) if ":" in name))

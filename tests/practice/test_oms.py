@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 import requests
 
+from connector.config import Config
 from connector.practice.oms.signing import signed, what_is_wrong
 from connector.practice.serve import PracticeServer
+from connector.supervisor.tree import practice_urls
 from tests.clients.scripted import Reply, ScriptedServer
 
 SECRET, API_TOKEN, PULL_TOKEN = "a shared secret", "api token", "pull token"
@@ -194,3 +196,8 @@ def test_a_person_in_the_warehouse_tells_the_product_and_reads_its_refusal(oms: 
     assert oms.product.received[-1].json["events"][0]["tracking_number"] == "T9"
     refused = requests.post(f"{oms.url}/console/orders/5770001", data={"type": "cancelled"}, timeout=10)
     assert "The connector answered 401" in refused.text
+
+
+def test_an_oms_at_another_host_than_127_0_0_1_is_a_real_one_and_no_practice_oms_is_started(tmp_path: Path) -> None:
+    config = Config(instance=tmp_path, database_url="", redis_url="", secret_key="", encryption_keys=(), practice_oms_url="http://localhost:9000")
+    assert list(practice_urls(config)) == ["tiktok", "magento", "storefront"]

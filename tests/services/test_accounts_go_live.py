@@ -19,6 +19,7 @@ from connector import create_app
 from connector.config import Config
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
+from connector.core.errors import DomainError
 from connector.domain.order_policy import CarrierRow, OrderPolicy
 from connector.models.account import Account, WebhookDelivery
 from connector.models.run import JobItem, JobRun
@@ -117,6 +118,8 @@ def test_a_production_account_goes_live_once_every_check_is_green(
     mapping = OrderPolicy(carrier_mapping=(CarrierRow(magento_carrier="Royal Mail", tiktok_carrier="Royal Mail"),))
     policies.save(row.id, title=row.title, body=mapping, actor="tests")
     settings.save_staging(url=f"http://127.0.0.1:{staging.server_address[1]}/", none=False, actor="tests")
+    with pytest.raises(DomainError, match="no host name"):
+        settings.save_staging(url=f"https://{'s' * 64}.example", none=False, actor="tests")
     staging.answer = 200
     account = db.session.get(Account, account.id, populate_existing=True)
     assert red(accounts.go_live_checks(account)) == {"Staging storefront"}
@@ -133,8 +136,13 @@ def test_a_production_account_goes_live_once_every_check_is_green(
 
 
 def test_a_sandbox_invoice_that_captured_a_payment_turns_the_checklist_red(live: Flask) -> None:
-    """A248"""
+    """A248; a staging storefront that cannot be reached is no protected one, and an address that can be none breaks nothing"""
     account = accounts.create(Choice(title="Live", country="GB"), actor="tests")
+    for address in ("http://127.0.0.1:9/", f"https://{'s' * 64}.example"):
+        settings.put({"go_live.staging_url": address}, actor="tests")
+        last = accounts.go_live_checks(account)[-1]
+        assert (last["ok"], last["message"]) == (False, f"{address} cannot be reached.")
+        assert "Correct its address" in last["remedy"]
     practice = accounts.create(Choice(title="Practice", country="GB", environment="sandbox"), actor="tests")
     for capture in ("false", "true"):
         with unit_of_work() as session:

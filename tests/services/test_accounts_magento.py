@@ -92,13 +92,31 @@ def test_a_store_that_is_not_there_is_said_as_such(app: Flask, practice_magento:
         actor="tests",
     )
     facts = magento.test(row.id)
-    assert "cannot be reached" in facts["problems"][0]["message"]
+    assert facts["problems"][0]["message"] == f"http://127.0.0.1:{port} cannot be reached."
     assert "address" in facts["problems"][0]["remedy"]
+    for _ in range(10):
+        magento.test(row.id)
+    moved = magento.save(
+        environment="production",
+        base_url=practice_magento.url.replace("127.0.0.1", "localhost") + "/shop",
+        auth_kind="bearer",
+        access_token="t" * 32,
+        actor="tests",
+    )
+    answered = magento.test(moved.id)["problems"][0]  # asked at once, however often the wrong address had failed
+    assert "answers, but not as Magento's REST API" in answered["message"]
+    assert "base address" in answered["remedy"]
 
 
 @pytest.mark.parametrize(
     ("address", "words"),
-    [("shop.example", "https://"), ("https://", "host name"), ("https://a:b@shop.example", "password"), ("https://shop.example/rest/V1", "without /rest")],
+    [
+        ("https://a..b", "host name"),
+        ("shop.example", "https://"),
+        ("https://", "host name"),
+        ("https://a:b@shop.example", "password"),
+        ("https://shop.example/rest/V1", "without /rest"),
+    ],
 )
 def test_an_address_that_cannot_be_one_is_refused_at_its_field(app: Flask, address: str, words: str) -> None:
     with pytest.raises(DomainError) as caught:

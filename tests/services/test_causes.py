@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 from sqlalchemy import select
 
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
+from connector.models.account import OutgoingMail
 from connector.models.order import FAILED, Order, SkuMapping
-from connector.services.orders import causes, create, parcels, push, state
+from connector.models.trace import Event
+from connector.services import settings
+from connector.services.orders import causes, create, failing, parcels, push, state
 from tests.factories import shop
 from tests.factories.parcels import Store, packages, parcel, place
 
@@ -105,3 +110,41 @@ def test_refused_parcels_are_sent_again_by_a_retry(account, market):
 def test_a_group_that_is_gone_is_said_plainly(app, key):
     with pytest.raises(DomainError, match="no such group"):
         causes.heal(key, actor=WHO)
+
+
+def test_a050_orders_that_go_on_failing_are_mailed_once_an_hour_with_every_group_and_its_remedy(connected_account, market):
+    def later(**by):
+        with unit_of_work() as session:
+            for event in session.scalars(select(Event)):
+                event.at -= timedelta(**by)
+                if event.kind == failing.KIND:
+                    event.after = {**event.after, "until": (datetime.fromisoformat(event.after["until"]) - timedelta(**by)).isoformat()}
+
+    def mailed():
+        db.session.commit()
+        return [(mail.subject, mail.body) for mail in db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id))]
+
+    settings.put({"notify.recipients": ["desk@example.test"]}, actor=WHO)
+    first, second = unknown_products(market, connected_account, 2)
+    assert failing.warn(connected_account.id) == 0, "what somebody mends at once is not worth a mail"
+    later(minutes=11)
+    assert failing.warn(connected_account.id) == 2
+    assert failing.warn(connected_account.id) == 0
+    ((subject, body),) = mailed()
+    assert subject == f"{connected_account.title}: 2 more orders need a person"
+    assert "2 x No Magento product has the SKU 'BULK-000777'.\n    Map it to a Magento SKU" in body
+
+    unknown_products(market, connected_account, 1)
+    later(minutes=30)
+    assert failing.warn(connected_account.id) == 0, "a mail an hour"
+    later(minutes=40)
+    assert failing.warn(connected_account.id) == 1, "only what is new counts; the groups hold all"
+    assert "3 x No Magento product" in mailed()[1][1]
+
+    third = unknown_products(market, connected_account, 1)[0]
+    later(minutes=70)
+    with unit_of_work():
+        for order in (first, second, third):
+            state.set_state(db.session.get_one(Order, order.id), "ready", reason="tests")
+    assert failing.warn(connected_account.id) == 0, "solved meanwhile"
+    assert len(mailed()) == 2

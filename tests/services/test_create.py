@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from decimal import Decimal as D
 from typing import Any
@@ -22,6 +21,7 @@ from connector.services import connections
 from connector.services.orders import create, reservations
 from tests.factories.creation import Store, complete, created, fresh, in_store, refused
 from tests.factories.parcels import place
+from tests.factories.racing import race
 from tests.factories.shop import Market
 
 
@@ -89,22 +89,10 @@ def test_a_second_creation_finds_the_first_and_does_nothing(market: Market, stor
 @pytest.mark.postgres
 def test_the_same_order_created_twice_at_once_becomes_one(app: Flask, market: Market, store: Store, account: Account) -> None:
     order = place(market, account)
-    outcomes: list[str] = []
     store.post("latency", ms=60)
-
-    def one() -> None:
-        with app.app_context():
-            try:
-                outcomes.append(create.create_one(order.id).outcome)
-            except Exception as error:  # the loser is told to come back
-                outcomes.append(getattr(error, "code", repr(error)))
-
-    threads = [threading.Thread(target=one) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    found = race(app, *[lambda: create.create_one(order.id).outcome] * 4)
     store.post("latency", ms=0)
+    outcomes = [getattr(each, "code", each) for each in found]  # the loser is told to come back
     assert outcomes.count("created") == 1, outcomes
     assert set(outcomes) <= {"created", "order.busy", "left"}
     assert len(store.orders_of(order)) == 1

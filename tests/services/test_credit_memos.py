@@ -10,11 +10,13 @@ import pytest
 import requests
 from sqlalchemy import select, update
 
+from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.models.aftersales import MEMO_DONE, MEMO_FAILED, MEMO_IGNORED, MEMO_SENDING, MEMO_WAITING, CreditMemo
 from connector.models.oms import OmsUpdate
 from connector.models.order import Order
+from connector.models.run import JobRun
 from connector.services import returns
 from connector.services.oms import updates
 from connector.services.orders import create, push
@@ -246,6 +248,13 @@ def test_lost_answers_and_a_killed_writer_leave_one_memo(connected_account, mark
     credit_memos.write_due(connected_account.id)
     assert memos(order)[1].state == MEMO_SENDING
     assert credit_memos.write_due(connected_account.id)["written"] == 0, "the row is leased: nobody else touches it meanwhile"
+    with unit_of_work() as session:
+        leased = session.get(CreditMemo, memos(order)[1].id)
+        leased.retry_at = over = utcnow() + credit_memos.LEASE
+    for _ in range(2):
+        credit_memos.again(connected_account.id)
+    again_at = select(JobRun.not_before).where(JobRun.kind == "returns.memos", JobRun.not_before.is_not(None))
+    assert db.session.scalars(again_at).all() == [over], "a dead writer's row waits for the end of its lease, not for the schedule"
     requests.delete(f"{store.url}/practice/faults", timeout=10).raise_for_status()
     for _ in range(2):
         run_memos(connected_account)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -95,7 +96,7 @@ def test_a263_a270_everything_that_is_due_comes_in_order_by_the_shops_own_clock(
     order(account, fulfillment_type="FULFILLMENT_BY_TIKTOK", ship_by_at=shop_time(hours=1), cancel_by_at=None)
     gone = order(account, remote_status="CANCELLED")
     with unit_of_work() as session:
-        session.add(RecallTask(account_id=account.id, order_id=gone.id, why="The parcel had left already."))
+        session.add(RecallTask(account_id=account.id, order_id=gone.id, why="The parcel had left already.", due_at=shop_time(days=3)))
 
     found = deadlines.upcoming()
     assert kinds(found) == [
@@ -106,9 +107,9 @@ def test_a263_a270_everything_that_is_due_comes_in_order_by_the_shops_own_clock(
         ("answer_cancellation", asked.number, True),  # 48 hours after it was made, 20 hours ago
         ("auto_cancel", moving.number, False),
         ("auto_cancel", late.number, False),
+        ("recall", gone.number, False),  # ours: three days to stop the parcel
         ("ship_by", asked.number, False),
         ("auto_cancel", asked.number, False),
-        ("recall", gone.number, False),
     ]
     assert found[2].here_at == late.ship_by_at - timedelta(seconds=AHEAD)  # TikTok's minute, on the clock of the person who looks
     assert "unless it is delivered" in found[5].what_then
@@ -125,17 +126,26 @@ def test_a263_each_deadline_is_warned_about_once_a_level_in_one_mail_that_stays_
     guess = order(account, ship_by_at=None, cancel_by_at=shop_time(days=9), placed_at=shop_time(days=-30))
     asked = order(account, ship_by_at=shop_time(days=9), cancel_by_at=shop_time(days=9))
     requests_for(asked, shop_time, cancel={"respond_by_at": shop_time(hours=10)}, back={"respond_by_at": shop_time(days=3)})
+    gone = order(account, remote_status="CANCELLED", ship_by_at=None, cancel_by_at=None)
+    with unit_of_work() as session:
+        session.add(RecallTask(account_id=account.id, order_id=gone.id, why="parcel AB1 had left", due_at=shop_time(hours=15)))
 
     run = shop.perform("deadlines.warn", account.id)
     assert run.state == "succeeded", run.message
     sent = mails()
     assert sorted(mail.recipient for mail in sent) == ["desk@example.test", "orders@example.test"]
     assert {mail.state for mail in sent} == {"kept"}  # A249: a Sandbox account's mail stays on screen
-    assert sent[0].subject == "Shop: 4 deadlines close, 1 deadline passed"
+    assert sent[0].subject == "Shop: 5 deadlines close, 1 deadline passed"
     assert all(one.number in sent[0].body for one in (*soon, guess, asked))
+    assert re.search(rf"{gone.number}  see to the recalled parcel by .*  parcel AB1 had left\n", sent[0].body)
     assert "Half of the time to answer is over" in sent[0].body  # the cancellation: 20 of 30 hours
     levels = {(row.subject_type, row.kind, row.level) for row in db.session.scalars(select(DeadlineWarning))}
-    assert levels == {("order", "ship_by", "soon"), ("order", "ship_by", "passed"), ("cancellation", "answer_cancellation", "half")}
+    assert levels == {
+        ("order", "ship_by", "soon"),
+        ("order", "ship_by", "passed"),
+        ("cancellation", "answer_cancellation", "half"),
+        ("recall", "recall", "soon"),
+    }
     told = db.session.scalars(select(Event.message).where(Event.kind == "order.deadline", Event.subject_id == str(soon[0].id))).one()
     assert soon[0].number in told
     assert deadlines.warn(account.id) == 0
@@ -151,7 +161,7 @@ def test_a263_each_deadline_is_warned_about_once_a_level_in_one_mail_that_stays_
     assert urgent.number in mails()[-1].body
 
     move_shop_clock(account, hours=30)
-    assert deadlines.warn(account.id) == 7  # five orders and the cancellation have passed, half of the time for the return is over
+    assert deadlines.warn(account.id) == 8  # five orders, the cancellation and the recall have passed, half of the time for the return is over
     count = len(mails())
     with unit_of_work() as session:
         session.execute(update(Order).where(Order.id == soon[0].id).values(ship_by_at=shop_time(hours=50)))
@@ -161,7 +171,7 @@ def test_a263_each_deadline_is_warned_about_once_a_level_in_one_mail_that_stays_
     move_shop_clock(account, days=30)
     while deadlines.warn(account.id):
         move_shop_clock(account, hours=2)
-    due = {(one.subject_type, str(one.subject_id), one.kind, one.due_at) for one in deadlines.upcoming(limit=1000) if one.due_at}
+    due = {(one.subject_type, str(one.subject_id), one.kind, one.due_at) for one in deadlines.upcoming(limit=1000)}
     warned = {
         (row.subject_type, row.subject_id, row.kind, row.due_at) for row in db.session.scalars(select(DeadlineWarning).where(DeadlineWarning.level == "passed"))
     }
@@ -180,7 +190,7 @@ def test_a_shop_without_an_order_policy_is_warned_all_the_same_in_the_configured
     assert "ship by 2020-05-04 17:30 +08" in mail.body
 
 
-def test_a271_the_board_holds_six_states_and_finds_a_hundred_ids(account: Account, shop_time: Callable[..., datetime]) -> None:
+def test_a271_the_board_holds_six_states_and_recalls_and_finds_a_hundred_ids(account: Account, shop_time: Callable[..., datetime]) -> None:
     far = {"ship_by_at": shop_time(days=9), "cancel_by_at": shop_time(days=9)}
     today = [order(account, ship_by_at=shop_time(hours=hours), cancel_by_at=shop_time(days=9)) for hours in (2, 23)]
     doomed = order(account, remote_status="AWAITING_COLLECTION", ship_by_at=shop_time(days=-3), cancel_by_at=shop_time(hours=3))
@@ -190,11 +200,13 @@ def test_a271_the_board_holds_six_states_and_finds_a_hundred_ids(account: Accoun
     requests_for(back, shop_time, back={"respond_by_at": shop_time(days=2)})
     refused = order(account, **far, failure_code="tts.bad_tracking", failure_message="TikTok refused the tracking number.")
     trackless = order(account, **far, failure_code="ship.no_tracking")
+    gone = order(account, remote_status="CANCELLED")
     with unit_of_work() as session:
         session.add(Shipment(account_id=account.id, order_id=refused.id, tracking_number="AB1", state="failed"))
+        session.add(RecallTask(account_id=account.id, order_id=gone.id, due_at=shop_time(days=3)))
     expected = {
         "ship": {one.number for one in today}, "auto_cancel": {doomed.number}, "overdue": {overdue.number}, "cancel_requested": {asked.number},
-        "abnormal": {refused.number, trackless.number}, "return_requested": {back.number},
+        "abnormal": {refused.number, trackless.number}, "return_requested": {back.number}, "recall": {gone.number},
     }  # fmt: skip
     for state, numbers in expected.items():
         page = deadlines.board(state)
@@ -204,7 +216,7 @@ def test_a271_the_board_holds_six_states_and_finds_a_hundred_ids(account: Accoun
     assert len(words) == 5
     page = deadlines.board(ids=words)
     assert (page.state, page.unknown) == ("ship", ["nothing-like-it"])
-    assert page.counts == {"ship": 1, "auto_cancel": 0, "overdue": 0, "cancel_requested": 1, "abnormal": 1, "return_requested": 1}
+    assert page.counts == {"ship": 1, "auto_cancel": 0, "overdue": 0, "cancel_requested": 1, "abnormal": 1, "return_requested": 1, "recall": 0}
     assert len(deadlines.ids_in(" ".join(str(n) for n in range(500)))) == 100
 
 

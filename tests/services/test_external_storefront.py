@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-import requests
 from sqlalchemy import select
 
 from connector.clients import errors as api
@@ -34,21 +33,8 @@ pytestmark = pytest.mark.postgres
 SKU = "MUG-01"
 
 
-class Store:
-    """The practice storefront's control interface: the merchant at work in the store, and its own books."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def post(self, path: str, **body: Any) -> Any:
-        answer = requests.post(f"{self.url}/practice/{path}", json=body, timeout=30)
-        assert answer.ok, answer.text
-        return answer.json()
-
-    def get(self, path: str, **query: Any) -> Any:
-        answer = requests.get(f"{self.url}/practice/{path}", params=query, timeout=30)
-        assert answer.ok, answer.text
-        return answer.json()
+class Store(shop.Controls):
+    """The practice storefront: the merchant at work in the store, and its own books."""
 
     def orders_of(self, order: Order) -> list[dict[str, Any]]:
         return self.get("orders", externalOrderId=order.number)["orders"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import threading
+import functools
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,7 @@ from connector.models.order import MANUAL, SCHEDULE, BuyerToken, Order, OrderLin
 from connector.models.run import JobItem, JobRun
 from connector.models.trace import Event
 from connector.services.orders import intake, reservations, state
+from tests.factories.racing import race
 from tests.factories.shop import change_policy
 
 pytestmark = pytest.mark.postgres
@@ -119,23 +120,8 @@ def test_writers_with_overlapping_pages_at_the_same_moment_store_each_order_once
     ids = market.post("seed", region="GB", orders=40, status="AWAITING_SHIPMENT")["ids"]
     first = [market.order(number) for number in ids]
     pages = [first, [later(one, 20, status="AWAITING_COLLECTION") for one in reversed(first)], [later(one, 40, status="IN_TRANSIT") for one in first[10:]]]
-    faults: list[BaseException] = []
-
-    def write(page: list[dict[str, Any]]) -> None:
-        with app.app_context():
-            try:
-                take(account, *page)
-            except BaseException as fault:
-                faults.append(fault)
-            finally:
-                db.session.remove()
-
-    threads = [threading.Thread(target=write, args=(page,)) for page in [*pages, *reversed(pages)]]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert faults == []
+    outcomes = race(app, *[functools.partial(take, account, *page) for page in [*pages, *reversed(pages)]])
+    assert all(isinstance(each, intake.Outcome) for each in outcomes), outcomes
     statuses = dict(db.session.execute(select(Order.number, Order.remote_status)).all())
     assert statuses == {number: "IN_TRANSIT" if place >= 10 else "AWAITING_COLLECTION" for place, number in enumerate(ids)}
     assert db.session.scalar(select(func.count()).select_from(OrderLine)) == sum(len(one["line_items"]) for one in first)

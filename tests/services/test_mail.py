@@ -109,7 +109,7 @@ def test_the_recipient_is_encrypted_at_rest(app: Flask) -> None:
     assert "ops@example.test" not in db.session.execute(text("SELECT recipient FROM outgoing_mail")).scalar_one()
 
 
-@pytest.mark.parametrize("url", ["http://mail.example", "mail.example:25", "smtp://"])
+@pytest.mark.parametrize("url", ["http://mail.example", "mail.example:25", "smtp://", "smtp://[::1", "smtp://a..b:25"])
 def test_a_mail_server_that_cannot_be_one_is_refused(app: Flask, url: str) -> None:
     with pytest.raises(DomainError) as caught:
         mail.save_server(url=url, sender="", actor="tests")

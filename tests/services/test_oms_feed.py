@@ -25,13 +25,13 @@ from connector.config import Config
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
-from connector.models.account import PRODUCTION, SANDBOX, Account
+from connector.models.account import PRODUCTION, SANDBOX, Account, OutgoingMail
 from connector.models.oms import FEED_BUILDING, OmsConnection, OrderFeed, OrderFeedChunk
 from connector.models.order import CREATED, HELD, Order, OrderLine, OrderPayload
 from connector.models.run import JobRun, Schedule
 from connector.models.trace import ApiCall, Event
-from connector.services import housekeeping, runs
-from connector.services.oms import announce, connection, feed, signing
+from connector.services import housekeeping, runs, settings
+from connector.services.oms import announce, connection, feed, signing, standing
 from connector.services.oms.connection import Choice
 
 PAST = timedelta(hours=2)
@@ -159,6 +159,7 @@ def test_a_feed_holds_what_is_new_or_changed_since_the_last_one_in_both_formats_
     assert (one["status"], one["state"], one["store_order"]["number"]) == ("AWAITING_SHIPMENT", "created", "000000001")
     rows = list(csv.DictReader(io.StringIO(whole(second).decode(), newline="")))
     assert [row["line_id"] for row in rows] == [f"{number}-{unit}" for number in range(1, 8) for unit in (1, 2)]
+    assert (rows[0]["address_masked"], rows[0]["shipping_type"]) == ("no", "")
     assert (rows[0]["product_name"], rows[0]["buyer_message"], rows[0]["carrier"]) == ('Tee "red", S', "Leave it\nat the door", "Royal Mail")
     stored = [db.session.get_one(OrderFeed, feed_id) for feed_id in (first, second)]
     assert [(each.number, each.rows, each.position["orders"]) for each in stored] == [(1, 7, 7), (1, 14, 7)]
@@ -328,9 +329,9 @@ def test_the_oms_is_told_of_each_feed_once_signed_and_again_after_growing_pauses
     assert (row.notify_state, row.notify_attempts, row.notify_message) == ("announced", 2, 'HTTP 200: {"collected":"soon"}')
     headers, body = oms.calls[-1]
     assert len(oms.calls) == 2
-    assert signing.age(secret, headers, body) < signing.WINDOW < signing.age(secret, headers, body, at=utcnow() + timedelta(minutes=6))
-    assert signing.age(secret, headers, body.replace(b"feed.ready", b"feed.wrong")) is None
-    assert signing.age("another", headers, body) is None
+    assert signing.age([secret], headers, body) < signing.WINDOW < signing.age([secret], headers, body, at=utcnow() + timedelta(minutes=6))
+    assert signing.age([secret], headers, body.replace(b"feed.ready", b"feed.wrong")) is None
+    assert signing.age(["another"], headers, body) is None
     told = json.loads(body)
     public = app.config["CONNECTOR"].public_url
     assert told == {
@@ -404,8 +405,18 @@ def test_housekeeping_removes_old_feeds_with_their_chunks_but_no_number_is_used_
     with unit_of_work() as session:
         session.execute(update(OmsConnection).values(feed_from_at=utcnow() - timedelta(minutes=2)))
     (second,) = feed.make(shop)
+    assert not standing.warn(shop)
     with unit_of_work() as session:
         session.execute(update(OrderFeed).values(created_at=utcnow() - timedelta(days=400)))
+    settings.put({"notify.recipients": ["desk@example.test"]}, actor="tests")
+    assert standing.standing() == standing.Standing(connected=True, failed=0, not_announced=0, uncollected=2)
+    assert [standing.warn(shop), standing.warn(shop)] == [True, False], "once, before anything is removed"
+    (mail,) = db.session.scalars(select(OutgoingMail)).all()
+    assert mail.subject == "GB shop: the OMS does not collect its feeds"
+    assert "2 order feeds have waited for more than a day" in mail.body
+    feed.note_collected(second, by="the OMS")
+    assert not standing.warn(shop), "what it left before is known"
+    assert standing.standing().uncollected == 1
     assert housekeeping.clean_up()["order feeds"] == 1
     assert list(db.session.scalars(select(OrderFeed.id))) == [second]
     assert set(db.session.scalars(select(OrderFeedChunk.feed_id))) == {second}

@@ -17,16 +17,16 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlalchemy import func, select, update
 
-from connector.clients.errors import Rejected, Unavailable
+from connector.clients.errors import Rejected, Unavailable, Uncertain
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.jobs.context import MAX_ATTEMPTS
 from connector.models.aftersales import RecallTask
 from connector.models.oms import EVENT, FOLDER, IMPORT, OmsConnection, OmsUpdate
-from connector.models.order import Order, Shipment
+from connector.models.order import Cancellation, Order, OutgoingAction, Shipment
 from connector.models.run import JobItem
-from connector.services import connections
+from connector.services import cancellations, connections
 from connector.services.oms import apply, batches, folder, pull, updates
 from tests.factories import shop
 from tests.factories.parcels import packages, place, take_in
@@ -182,6 +182,28 @@ def test_an_update_for_an_unknown_order_waits_for_it_a_day_and_a_failed_one_can_
 
 
 @pytest.mark.sqlite_only
+def test_a_cancellation_that_tiktok_took_while_the_worker_was_killed_is_finished(account, market):
+    told, asked = place(market, account), place(market, account)
+    market.post(f"orders/{asked.number}/cancel", by="BUYER")
+    cancellations.import_account(account.id)
+    for operation in ("create", "approve"):
+        market.post("faults", kind="lost_answer", operation=f"cancellations.{operation}", times=1)
+    updates.receive(
+        account.id, EVENT, [{"id": key, "type": "cancelled", "order_id": one.number, "reason": "out_of_stock"} for key, one in (("a", told), ("b", asked))]
+    )
+    for key in ("a", "b"):
+        with pytest.raises(Uncertain):
+            apply.apply_one(said(account, key).id)
+    for one in (told, asked):
+        take_in(account, one.number)
+    for key in ("a", "b"):
+        apply.apply_one(said(account, key).id)
+    assert {state for state, _ in states(account).values()} == {"done"}
+    assert db.session.scalar(select(OutgoingAction.state).where(OutgoingAction.action == "reject")) == "accepted"
+    assert db.session.scalar(select(Cancellation.answer_state).where(Cancellation.order_id == asked.id)) == "accepted"
+
+
+@pytest.mark.sqlite_only
 def test_an_update_that_another_worker_carries_out_is_looked_at_again_soon_and_outlasts_a_dead_one(account, market):
     order = place(market, account)
     updates.receive(account.id, EVENT, [{"id": "ship", **shipped(order, "EV0001")}, {"id": "then", "type": "delivered", "order_id": order.number}])
@@ -201,6 +223,10 @@ def test_an_update_that_another_worker_carries_out_is_looked_at_again_soon_and_o
         session.execute(update(OmsUpdate).where(OmsUpdate.id == first).values(retry_at=utcnow()))
     apply.apply_one(then)
     assert {key: state for key, (state, _) in states(account).items()} == {"ship": "done", "then": "ignored"}
+    updates.receive(account.id, EVENT, [{"id": "late", "type": "delivered", "order_id": order.number}])
+    late = said(account, "late").id
+    apply._claim(late)
+    assert shop.perform("oms.apply", account.id, items=[(str(late), "late")]).done == 1, "no run is alive that may have it in hand"
 
 
 def test_what_cannot_be_carried_out_says_why_and_a_hold_only_delays_it(account, market):
@@ -280,16 +306,17 @@ def test_every_line_of_a_file_says_what_became_of_it_and_a_bad_file_is_refused_w
     work(account)
     lines = {row.line: row for row in batches.lines(taken.batch.id)}
     assert taken.batch.rows == len(lines) == 13
-    assert [lines[line].state for line in range(2, 12)] == ["done", *["failed"] * 6, "ignored", "failed", "failed"]
+    assert [lines[line].state for line in range(2, 12)] == ["done", *["failed"] * 9]
     fields = {line: row.data["field"] for line, row in lines.items() if row.code == updates.UNREADABLE}
     assert fields == {
-        3: "order_id", 4: "action", 5: "tracking_number", 6: "quantity", 7: "reason", 8: "accept", 10: "order_id", 11: "reason", 13: "quantity", 14: "sku",
+        3: "order_id", 4: "action", 5: "tracking_number", 6: "quantity", 7: "reason", 8: "accept", 9: "id", 10: "order_id", 11: "reason", 13: "quantity", 14: "sku",
     }  # fmt: skip
     assert all(lines[line].message and lines[line].remedy for line in fields)
+    assert f"a is the id of another event: shipped of order {order.number}" in lines[9].message, "a second parcel is not lost under a used id"
     assert (lines[15].data["items"], updates.own_id(lines[15]), updates.own_id(lines[9]), updates.own_id(lines[2])) == (
         [{"sku": "MUG-01", "quantity": 1}], "", "a", "a",
     )  # fmt: skip
-    assert batches.counts(taken.batch.id) == {"done": 1, "failed": 11, "ignored": 1}
+    assert batches.counts(taken.batch.id) == {"done": 1, "failed": 12}
     assert updates.retry([lines[3].id], actor="tests") is None  # there is nothing in it to carry out
     for data, words in (
         (b"", "empty"),
@@ -306,8 +333,14 @@ def test_every_line_of_a_file_says_what_became_of_it_and_a_bad_file_is_refused_w
     # ids of an OMS that look like our own names for lines
     ours = [f"line:{taken.batch.id + 1}:{line}" for line in (2, 3)]
     updates.receive(account.id, EVENT, [{"id": each, "type": "delivered", "order_id": order.number} for each in ours])
-    other = batches.take(account.id, f"id,order,action\n{ours[0]},1,delivered\n,,delivered\n".encode(), source=IMPORT, actor="tests")
+    other = batches.take(account.id, f"id,order,action\n{ours[0]},{order.number},delivered\n,,delivered\n".encode(), source=IMPORT, actor="tests")
     assert batches.counts(other.batch.id) == {"ignored": 1, "failed": 1}
+    entry = f'{{"type": "delivered", "order_id": "{order.number}"}}'
+    lined = batches.take(account.id, f'{entry}\n\n{{"type": \n{{"type": "shipped", "order_id": "{order.number}.0"}}\n'.encode(), source=IMPORT, actor="tests")
+    assert [(row.line, row.state) for row in batches.lines(lined.batch.id)] == [(1, "received"), (3, "failed"), (4, "failed")], "JSON Lines"
+    odd = f"order_id,action,carrier\n{order.number},delivered,a,b\n{order.number}.0,delivered,\n".encode()
+    said = [row.message for row in batches.lines(batches.take(account.id, odd, source=IMPORT, actor="tests").batch.id)]
+    assert ["4 cells" in said[0], "last digits may be wrong" in said[1]] == [True, True], said
 
 
 @pytest.mark.sqlite_only

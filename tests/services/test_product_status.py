@@ -237,6 +237,7 @@ def test_every_status_has_a_state_and_an_unknown_one_is_shown_verbatim() -> None
         product = {"id": "1", "status": status, "audit": {"status": "NONE"}}
         trouble = trouble_of(product)
         assert state_of(product) == STATES.get(status, "unknown")
+        assert (trouble is not None) == (status in ("FAILED", "PLATFORM_DEACTIVATED", "FREEZE", "DELETED", "ON_THE_MOON"))
         assert trouble is None or ((status in trouble.message or status == "FAILED") and trouble.remedy)
         assert (status == "ON_THE_MOON") == (trouble is not None and trouble.code == "listing.unknown_status")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 
 import pytest
@@ -13,10 +12,12 @@ from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.models.order import Order, OrderLine, Shipment
+from connector.models.run import RUNNING, JobRun
 from connector.models.trace import Decision, Event
 from connector.services.orders import parcels, push
 from tests.factories import shop
 from tests.factories.parcels import packages, parcel, place, stored, take_in
+from tests.factories.racing import race
 
 pytestmark = pytest.mark.postgres
 
@@ -201,24 +202,32 @@ def test_two_workers_send_one_parcel_once(app, account, market):
     order = place(market, account, ("TEE-BLA-S", 2))
     number = parcel(order, "RM000000001GB", quantities={"TEE-BLA-S": 1})
     market.post("latency", ms=200)
-    seen: list[str] = []
-
-    def send() -> None:
-        with app.app_context():
-            try:
-                seen.append(push.push(number).state)
-            except api.Unavailable as error:
-                seen.append(error.code)
-
-    workers = [threading.Thread(target=send) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    seen = race(app, *[lambda: push.push(number).state] * 4)
     market.post("latency", ms=0)
     assert seen.count(parcels.DELIVERED) >= 1
+    assert all(isinstance(each, str | api.Unavailable) for each in seen), seen
     assert len(packages(market, order)) == 1
     assert market.get("calls")["operations"]["packages.mark_shipped"]["count"] == 1
+
+
+@pytest.mark.sqlite_only
+def test_what_a_killed_worker_was_sending_goes_on_with_its_run_and_waits_while_that_may_be_alive(account, market):
+    order = place(market, account)
+    number, account_id = parcel(order, "RM000000001GB"), account.id
+    killed = parcels.submit_due(account_id)
+
+    def lease_until(seconds: float) -> None:
+        with unit_of_work() as session:
+            run, claimed = session.get(JobRun, killed), session.get(Shipment, number)
+            run.state, run.lease_until = RUNNING, utcnow() + timedelta(seconds=seconds)
+            claimed.state, claimed.retry_at = parcels.SENDING, utcnow() + push.CLAIM
+
+    lease_until(20)
+    beside = shop.perform("orders.ship", account_id, items=[(str(order.id), order.number)])
+    assert (beside.state, packages(market, order)) == ("waiting", [])
+    lease_until(-1)
+    assert shop.carry_out(killed).done == 1
+    assert [one["tracking_number"] for one in packages(market, order)] == ["RM000000001GB"]
 
 
 def test_a_wrong_number_is_corrected_within_72_hours_and_refused_later(account, market):

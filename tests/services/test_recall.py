@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
 
 from connector.clients import errors as api
+from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.models.aftersales import CreditMemo, RecallTask
 from connector.models.listing import Listing, ListingSku
-from connector.models.order import Order, Reservation
+from connector.models.order import Order, OutgoingAction, Reservation
+from connector.models.run import JobRun
 from connector.models.trace import Event
-from connector.services.orders import push, recall, shipments
+from connector.services import connections
+from connector.services.orders import fence, push, recall, shipments
 from tests.factories import shop
 from tests.factories.catalogue import a_listing, a_product
 from tests.factories.creation import fresh
@@ -56,11 +60,13 @@ def test_a_cancel_after_shipping_is_tagged_and_nothing_is_restocked_before_the_p
     task = task_of(order)
     assert task is not None
     assert (task.state, task.units) == ("open", {"TEE-BLA-S": 3})
+    assert timedelta(days=2) < task.due_at - connections.shop_now(account) < timedelta(days=4)
     assert store.salable("TEE-BLA-S") == before - 3
     assert store.order(order)["state"] not in ("canceled", "closed")
     shop.perform("orders.follow", account.id, items=[(str(order.id), order.number)])
     assert len(db.session.scalars(select(Event).where(Event.kind == "recall.opened")).all()) == 1
     recall.move(order.id, "returning", actor=WHO)
+    assert timedelta(days=13) < task_of(order).due_at - connections.shop_now(account) < timedelta(days=15), "it is to be back"
     assert store.salable("TEE-BLA-S") == before - 3
     with pytest.raises(DomainError, match="3 were sent"):
         recall.move(order.id, "received", received={"TEE-BLA-S": 4}, actor=WHO)
@@ -116,6 +122,36 @@ def test_of_three_workers_settling_a_recall_one_brings_the_goods_back(app, accou
     assert (store.salable("TEE-BLA-S"), store.order(order)["state"]) == (before - 3, "closed")
     assert (recall.settle_unfinished(account.id), store.salable("TEE-BLA-S")) == (0, before - 3)
     assert db.session.scalars(select(CreditMemo.attempts)).all() == [1, 1]
+
+
+@pytest.mark.sqlite_only
+def test_a_worker_that_was_believed_dead_writes_no_further_memo_of_a_recall(app, account, market, store):
+    """It has written what came back when another one takes the recall over and writes the rest."""
+    order = cancelled_after_shipping(market, account, store, ("TEE-BLA-S", 3))
+    store.fault("slow", "GET", f"/orders/{order.magento_id}$", ms=600, after=1, times=1)
+
+    def receive() -> str:
+        return recall.move(order.id, "received", received={"TEE-BLA-S": 1}, actor=WHO)
+
+    def take_over() -> str:
+        while not db.session.scalar(select(CreditMemo.id).where(CreditMemo.state == "done")):
+            db.session.rollback()
+            time.sleep(0.02)
+        with unit_of_work() as session:
+            session.execute(update(OutgoingAction).where(OutgoingAction.action == recall.ACTION).values(updated_at=utcnow() - 2 * fence.CLAIM))
+        return receive()
+
+    believed_dead, successor = race(app, receive, take_over)
+    assert "right now" in str(believed_dead) and "1 unit went back" in str(successor)
+    assert db.session.scalars(select(CreditMemo.attempts)).all() == [1, 1]
+    assert fresh(order).failure_code is None
+    assert db.session.scalar(select(OutgoingAction.state).where(OutgoingAction.action == recall.ACTION)) == "accepted"
+    with unit_of_work() as session:  # a third one was killed with it in hand
+        session.execute(update(OutgoingAction).where(OutgoingAction.action == recall.ACTION).values(state="sent", updated_at=utcnow()))
+        session.execute(update(RecallTask).values(restocked_at=None))
+    assert recall.settle_unfinished(account.id) == 0
+    soon = db.session.scalar(select(JobRun.not_before).where(JobRun.kind == "cancellations.import", JobRun.not_before.is_not(None)))
+    assert soon < utcnow() + fence.CLAIM, "it is looked at again before the schedule comes round"
 
 
 @pytest.mark.sqlite_only

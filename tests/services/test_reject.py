@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from connector.clients import errors as api
-from connector.core.db import db
+from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain.rejection import OUT_OF_STOCK, PRICING_ERROR, UNABLE_TO_DELIVER
 from connector.models.account import ShopReference
 from connector.models.order import Order, OutgoingAction, Reservation
 from connector.models.trace import Decision, Event
-from connector.services.orders import push, reject
+from connector.services.orders import push, reject, undo
 from tests.factories import shop
 from tests.factories.parcels import Store, in_magento, parcel, place
+from tests.factories.racing import race
 
 pytestmark = pytest.mark.postgres
 
@@ -119,6 +122,11 @@ def test_rejecting_twice_cancels_once(connected_account, market, practice_magent
     assert market.get("calls")["operations"]["cancellations.create"]["count"] == 1
     assert len(events_of("order.rejected")) == 1
     assert len(events_of("stock.push_again")) == 1
+    taken_back = select(OutgoingAction.state).where(OutgoingAction.action == undo.ACTION)
+    with unit_of_work() as session:  # a worker that was killed before it wrote down what Magento shows already
+        session.execute(update(OutgoingAction).where(OutgoingAction.action == undo.ACTION).values(state="sent", answer={}))
+    assert shop.perform("orders.follow", connected_account.id).done == 1
+    assert db.session.scalar(taken_back) == "accepted"
 
 
 def test_after_a_lost_answer_the_order_is_read_and_not_cancelled_again(account, market):
@@ -131,6 +139,23 @@ def test_after_a_lost_answer_the_order_is_read_and_not_cancelled_again(account, 
     assert market.get("calls")["operations"]["cancellations.create"]["count"] == 1
     assert db.session.get(Order, order.id).state == "cancelled"
     assert len(events_of("stock.push_again")) == 1
+
+
+@pytest.mark.sqlite_only
+def test_of_two_who_reject_an_order_the_one_that_tiktok_refuses_takes_nothing_back(app, account, market):
+    order = place(market, account)
+    market.post("faults", kind="slow", operation="aftersales.eligibility", times=1, ms=500)
+
+    def later() -> str:
+        time.sleep(0.2)
+        return reject.reject_one(order.id, OUT_OF_STOCK, actor=WHO)
+
+    ends = race(app, lambda: reject.reject_one(order.id, OUT_OF_STOCK, actor=WHO), later)
+    assert all("Rejected on TikTok" in str(one) for one in ends), ends
+    assert market.get("calls")["operations"]["cancellations.create"]["count"] == 2
+    assert len(cancellations(market, order.number)) == 1
+    (action,) = db.session.scalars(select(OutgoingAction).where(OutgoingAction.action == reject.ACTION))
+    assert (action.state, action.error_code, len(events_of("order.rejected"))) == ("accepted", None, 1)
 
 
 def test_an_order_that_somebody_else_cancelled_is_not_called_our_rejection(account, market):

@@ -89,7 +89,7 @@ def test_the_walk_of_a_return_accept_goods_on_the_way_accept_package(account, ma
     assert [action.decision for action in seen.actions] == ["APPROVE_RETURN", "DIRECT_REFUND", "OFFER_PARTIAL_REFUND", "REJECT_RETURN"]
     assert sum(units for _, units, _ in seen.items) == 2
     assert "not in the store" in seen.memo
-    (submitted,) = returns.submit([row.id], "accept", started_by=WHO)
+    submitted, late = (returns.submit([row.id], "accept", started_by=WHO)[0] for _ in range(2))
     run = shop.carry_out(submitted.run_id)
     assert (run.state, run.done) == ("succeeded", 1)
     row = again(row)
@@ -100,6 +100,8 @@ def test_the_walk_of_a_return_accept_goods_on_the_way_accept_package(account, ma
     market.post(f"returns/{row.return_id}/ship", tracking_number="RET1")
     row = imported(account, row.return_id)
     assert (row.seen_on_the_way, row.needs_answer, row.tracking_number) == (True, True, "RET1")
+    assert shop.carry_out(late.run_id).failed == 1, "it meant to let the goods come, not to pay for what nobody has looked at"
+    assert again(row).remote_status == "BUYER_SHIPPED_ITEM"
     assert "Accept received goods" in returns.answer_one(row.id, "accept", actor=WHO)
     row = again(row)
     assert (row.phase, row.goods, row.package_accepted) == ("refunding", GOODS_RECEIVED, True)

@@ -22,6 +22,7 @@ from connector.jobs.runtime import Item, JobContext, LeaseLost, Skip
 from connector.models.run import JobItem, JobRun, Schedule
 from connector.models.trace import Event
 from connector.services import events, kinds, runs
+from tests.factories.racing import race
 
 pytestmark = pytest.mark.postgres
 
@@ -92,20 +93,8 @@ def test_a_second_click_returns_the_open_run(body, work_off) -> None:
 
 def test_two_submitters_at_once_make_one_run(app, body) -> None:
     kind = body(lambda ctx: None)
-    answers: list[runs.Submitted] = []
-    barrier = threading.Barrier(6)
-
-    def submit() -> None:
-        with app.app_context():
-            barrier.wait()
-            answers.append(runs.submit(kind, key="same"))
-
-    threads = [threading.Thread(target=submit) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len({answer.run_id for answer in answers}) == 1
+    answers = race(app, *[lambda: runs.submit(kind, key="same").run_id] * 6)
+    assert answers == [answers[0]] * 6
     assert db.session.scalar(select(func.count()).select_from(JobRun)) == 1
 
 

@@ -87,7 +87,7 @@ def test_a250_the_checklist_names_every_store_that_is_not_safe_and_keeps_who_ask
     name = "Sandbox stores are for tests"
     first = open_points(going_live.id)
     assert name not in first
-    assert first["Magento permissions"] == "They are not known before a test.", "what nobody has tested is not green"
+    assert first["Magento permissions"] == "They are not known before Test connection has reached the store.", "what nobody has tested is not green"
     safe = {"environment": "staging", "storefrontProtection": True, "paymentCapture": False, "confirmationEmails": False}
     with unit_of_work() as session:
         session.execute(update(Account).where(Account.id == connected_account.id).values(storefront="external"))
@@ -131,6 +131,10 @@ def test_a250_the_checklist_names_every_store_that_is_not_safe_and_keeps_who_ask
         ("https://s/rest/V1/orders/7/emails?x=1", None, "mail"),
         ("https://s/rest/V1/order/1/invoice", b'{"capture": false, "notify": false, "comment": "capture true"}', None),
         ("https://s/rest/V1/orders", b'{"entity": {"customer_note_notify": 0, "items": []}}', None),
+        ("https://s/rest/V1/orders/7/emails/", None, "no order mail"),
+        ("https://s/api/orders", b'[{"notify": true}, {"capture": "true"}]', "captures no payment"),
+        ("https://s/api/orders", b'{"email_sent": true, "send_email": false}', "to a buyer"),
+        ("https://s/api/orders", b'{"send_email": "yes", "x": {"true": true}}', None),
         ("https://s/files", b'\xff\xd8 "notify": true', None),
         ("https://s/files", None, None),
     ],

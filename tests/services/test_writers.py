@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +26,7 @@ from connector.services.orders import create, intent
 from connector.services.orders.writers import checkout
 from tests.factories.creation import Store, complete, fresh
 from tests.factories.parcels import place
+from tests.factories.racing import race
 from tests.factories.shop import Market
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,23 +161,13 @@ def test_two_orders_of_one_cart_are_reduced_to_the_first(app: Flask, market: Mar
     cart_id = basket(account, "MUG-01", 2)
     store.post("settings", leaking_cart_lock=True)
     store.post("latency", ms=300)
-    placed: list[str] = []
-
-    def once() -> None:
-        with app.app_context():
-            placed.append(connections.magento_for(account.id).place_order(cart_id, store="default"))
-
-    threads = [threading.Thread(target=once) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    placed = race(app, *[lambda: connections.magento_for(account.id).place_order(cart_id, store="default")] * 2)
     store.post("latency", ms=0)
     store.post("settings", leaking_cart_lock=False)
-    assert len(placed) == 2, "the practice store's lock has not leaked"
+    assert all(isinstance(each, str) for each in placed), f"the practice store's lock has not leaked: {placed}"
     begun(order, step=intent.PLACING, cart_id=cart_id)
     order = created(order)
-    first, second = sorted(placed, key=int)
+    first, second = sorted(map(str, placed), key=int)
     client = connections.magento_for(account.id)
     assert order.magento_id == first
     assert (client.order(first)["grand_total"], client.order(second)["state"]) == (order.total, "canceled")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,8 @@ from connector.domain.listing_category import CategoryFacts, category_of
 from connector.domain.listing_codes import ListingProblem
 from connector.domain.listing_rules import ShopFacts, check
 from connector.domain.listing_text import HostedImage
+
+Break = Callable[[dict[str, Any]], object]
 
 WAREHOUSE, SECOND = "7068000000000000001", "7068000000000000002"
 HOSTED = {
@@ -92,3 +95,19 @@ def verdict(body: dict[str, Any], **rest: Any) -> list[ListingProblem]:
     live, draft = rest.pop("live", None), rest.pop("live_is_draft", False)
     found = rest.pop("category", category())
     return check(body_of(body), category=found, shop=rest.pop("shop", shop()), live=live, live_is_draft=draft)
+
+
+def put(path: str, value: Any) -> Break:
+    """Sets the value at a dotted path; numbers are places in lists. `...` removes it."""
+
+    def act(body: dict[str, Any]) -> None:
+        *way, last = path.split(".")
+        at: Any = body
+        for step in way:
+            at = at[int(step)] if isinstance(at, list) else at[step]
+        if value is ...:
+            del at[int(last) if isinstance(at, list) else last]
+        else:
+            at[int(last) if isinstance(at, list) else last] = value
+
+    return act

@@ -84,3 +84,81 @@ def test_the_last_unit_takes_the_cents_that_the_others_left():
     assert credit_memo.line_total(facts["items"][0], 1) == Decimal("3.33")
     facts["items"][0] |= {"qty_refunded": 2, "amount_refunded": 6.66}
     assert credit_memo.line_total(facts["items"][0], 1) == Decimal("3.34")
+
+
+def taxed(**changes: Any) -> dict[str, Any]:
+    """Three units with tax, discount and its compensation, shipping with tax, in an order of 0.8 to the base currency."""
+    line = {
+        "item_id": 1, "sku": "TEE", "qty_invoiced": 3, "qty_refunded": 0, "row_invoiced": 30.0, "base_row_invoiced": 37.5, "tax_invoiced": 6.0,
+        "base_tax_invoiced": 7.5, "discount_invoiced": 4.0, "base_discount_invoiced": 5.0, "discount_tax_compensation_invoiced": 0.3,
+        "base_discount_tax_compensation_invoiced": 0.38,
+    }  # fmt: skip
+    return {
+        "entity_id": 7, "state": "complete", "items": [line, {"item_id": 2, "parent_item_id": 1, "qty_invoiced": 3}], "base_to_order_rate": 0.8,
+        "shipping_amount": 4.8, "base_shipping_amount": 6.0, "shipping_tax_amount": 0.96, "base_shipping_tax_amount": 1.2,
+        "total_paid": 38.06, "base_total_paid": 47.58, **changes,
+    }  # fmt: skip
+
+
+SHIPPED_BACK = {
+    "shipping_refunded": 1.0, "base_shipping_refunded": 1.25, "shipping_tax_refunded": 0.2, "base_shipping_tax_refunded": 0.25,
+    "total_refunded": 1.2, "base_total_refunded": 1.5,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "units", "amount", "shipping", "expected"),
+    [
+        ({}, 3, None, "4.80", ("6.00", "0", "38.06")),  # everything, as Magento itself reckons it
+        ({}, 1, None, "0", ("0", "0", "10.77")),
+        ({}, 1, "12.00", "1.00", ("1.25", "0.0375", "12.00")),  # 10.77 and 1.20 of shipping with its tax, 0.03 are missing
+        ({}, 1, "10.00", "0", ("0", "-0.9625", "10.00")),
+        (SHIPPED_BACK, 1, None, "5.00", ("4.75", "0", "15.33")),  # what is left of the shipping, and of its tax
+        (SHIPPED_BACK, 1, None, "2.40", ("3.00", "0", "13.65")),
+        ({**SHIPPED_BACK, "shipping_refunded": 4.8, "base_shipping_refunded": 6.0}, 1, None, "1.00", ("0", "0", "10.77")),
+        ({"base_shipping_amount": 6.05, "base_total_paid": 47.63}, 3, None, "4.80", ("6.05", "0", "38.06")),  # all of it, however it converts
+        (
+            {**SHIPPED_BACK, "base_shipping_amount": 6.05, "shipping_tax_refunded": 0.21},
+            1,
+            None,
+            "3.80",
+            ("4.80", "0", "15.36"),
+        ),  # the rest, to the cent of tax
+        (
+            {"shipping_refunded": 4.16, "base_shipping_refunded": 5.2, "shipping_tax_refunded": 0.83, "base_shipping_tax_refunded": 1.04},
+            1,
+            None,
+            "0.64",
+            ("0.80", "0", "11.54"),
+        ),
+        ({"base_shipping_amount": 5.9}, 1, None, "4.79", ("5.90", "0", "16.53")),  # never more than is left
+    ],
+)
+def test_the_worked_memos_hold(changes, units, amount, shipping, expected):
+    planned = credit_memo.plan(taxed(**changes), {"1": units}, amount=amount and Decimal(amount), shipping=Decimal(shipping), back=("1", "9"))
+    assert (planned.problem, planned.items, planned.return_to_stock) == ("", {"1": units}, ("1",))
+    assert (planned.shipping, planned.adjustment, planned.total) == tuple(map(Decimal, expected))
+
+
+def test_money_alone_never_exceeds_what_magento_has_left_in_its_base_currency():
+    rounded = {"base_to_order_rate": 0.7431, "total_paid": 10.0, "base_total_paid": 13.45, "base_shipping_amount": 0, "shipping_amount": 0}
+    whole = credit_memo.plan(taxed(**rounded), {"1": 4}, amount=Decimal("10.00"), partial=True)
+    assert (whole.items, whole.adjustment, whole.problem) == ({"1": 0}, Decimal("13.45"), "")  # 13.4571 by the rate
+    rest = credit_memo.plan(taxed(**rounded, total_refunded=2.56, base_total_refunded=3.45), {"1": 1}, amount=Decimal("7.44"), partial=True)
+    assert rest.adjustment == Decimal("10.00")
+    assert credit_memo.plan(taxed(**rounded), {}, amount=Decimal("3.00"), partial=True).adjustment == Decimal("4.0371")
+
+
+def test_a_cent_of_conversion_is_no_refusal_and_two_are():
+    facts = order([(2, Decimal("20.00"))], total_refunded=5.0, base_total_refunded=5.0)
+    assert credit_memo.plan(facts, {"1": 2}, amount=Decimal("15.01")).problem == ""
+    assert credit_memo.plan(facts, {"1": 2}, amount=Decimal("15.02")).problem == credit_memo.TOO_MUCH
+
+
+def test_an_order_that_says_little_is_read_all_the_same():
+    ended = credit_memo.plan({"entity_id": 7, "state": "canceled"}, {}, amount=None)
+    assert (ended.problem, ended.message[:15]) == (credit_memo.ENDED, "Magento order 7")
+    assert credit_memo.plan({}, {}, amount=None).message == "Magento order  is not invoiced, and Magento refunds only what was invoiced."
+    assert credit_memo.plan({"total_paid": 5}, {}, amount=Decimal(5)).adjustment == Decimal(0)  # nothing is left in the base currency
+    child = credit_memo.plan(taxed(), {"2": 1}, amount=None)
+    assert (child.problem, "item 2" in child.message) == (credit_memo.UNITS_GONE, True)

@@ -39,6 +39,22 @@ def test_a270_the_countrys_table_serves_what_tiktok_does_not_name(kind: str, cou
     assert deadlines.due(kind, country, given=None, start=FRIDAY) == (FRIDAY + expected, True)
 
 
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (datetime(2026, 11, 19, 9, 30, tzinfo=UTC), datetime(2026, 11, 23, 9, 30, tzinfo=UTC)),  # Thursday: Friday, Monday
+        (datetime(2026, 11, 21, 15, 30, 20, 5, tzinfo=UTC), datetime(2026, 11, 25, tzinfo=UTC)),  # Saturday counts as the first minute of Monday
+        (datetime(2026, 11, 22, 23, 59, 59, 5, tzinfo=UTC), datetime(2026, 11, 25, tzinfo=UTC)),
+        (datetime(2026, 11, 23, tzinfo=UTC), datetime(2026, 11, 25, tzinfo=UTC)),
+    ],
+)
+def test_working_days_leave_out_the_weekend_and_hours_do_not(start: datetime, end: datetime) -> None:
+    assert Span(2).after(start) == end
+    assert Span(2, timedelta(days=3)).after(start) == end + timedelta(days=3)
+    assert Span(rest=timedelta(hours=48)).after(start) == start + timedelta(hours=48)
+    assert Span(2, timedelta(hours=3)).shortest == timedelta(days=2, hours=3)
+
+
 @given(given=instants, start=instants, kind=st.sampled_from(KINDS), country=st.sampled_from(COUNTRIES))
 def test_tiktoks_own_field_always_wins_and_is_never_called_an_estimate(given: datetime, start: datetime, kind: str, country: str) -> None:
     assert deadlines.due(kind, country, given=given, start=start) == (given, False)
@@ -54,6 +70,36 @@ def test_a_later_start_never_ends_earlier_and_no_span_is_shorter_than_it_says(sp
     first, second = sorted((first, second))
     assert span.after(first) <= span.after(second)
     assert span.after(first) >= first + span.shortest
+
+
+@pytest.mark.parametrize(
+    ("kind", "left", "expected"),
+    [
+        (SHIP_BY, timedelta(hours=24, minutes=1), None),  # half of the time is no warning for a parcel
+        (SHIP_BY, timedelta(hours=24), SOON),
+        (AUTO_CANCEL, timedelta(hours=24, minutes=1), None),
+        (AUTO_CANCEL, timedelta(hours=24), SOON),
+        (AUTO_CANCEL, timedelta(0), PASSED),
+        (ANSWER_CANCELLATION, timedelta(hours=24, minutes=1), None),
+        (ANSWER_CANCELLATION, timedelta(hours=24), HALF),
+        (ANSWER_RETURN, timedelta(hours=6, minutes=1), HALF),
+        (ANSWER_RETURN, timedelta(hours=6), SOON),
+        (ANSWER_RETURN, timedelta(0), PASSED),
+    ],
+)
+def test_a_day_before_parcels_six_hours_before_answers_and_half_of_the_time_to_answer(kind: str, left: timedelta, expected: str | None) -> None:
+    due_at = FRIDAY + timedelta(hours=48)
+    assert deadlines.level(kind, due_at=due_at, start=FRIDAY, now=due_at - left, leads=Leads()) == expected
+    if expected == HALF:  # nobody knows half of what
+        assert deadlines.level(kind, due_at=due_at, start=None, now=due_at - left, leads=Leads()) is None
+
+
+def test_what_tiktok_does_then_depends_on_where_the_order_is() -> None:
+    assert deadlines.what_then(AUTO_CANCEL) == "TikTok cancels the order by itself."
+    assert deadlines.what_then(AUTO_CANCEL, "AWAITING_COLLECTION") == "TikTok cancels the order by itself unless the carrier has collected it."
+    assert deadlines.what_then(AUTO_CANCEL, "IN_TRANSIT") == "TikTok cancels the order by itself unless it is delivered."
+    assert deadlines.what_then(SHIP_BY, "IN_TRANSIT") == "TikTok counts the order as shipped late."
+    assert deadlines.what_then(ANSWER_RETURN) == "TikTok accepts the request by itself."
 
 
 @given(kind=st.sampled_from(KINDS), start=instants, length=st.integers(1, 28_800).map(lambda minutes: timedelta(minutes=minutes)), part=st.floats(0, 1.2))

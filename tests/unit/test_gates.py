@@ -19,6 +19,7 @@ MUG = Product("MUG-01", "60", "Mug", salable=D(10))
 UNITS = [Unit("1", "MUG-01", D("12.50"))]
 GOOD = check_parity(UNITS, Charges.of({"currency": "USD", "total_amount": "12.50"}))
 BAD = check_parity(UNITS, Charges.of({"currency": "USD", "total_amount": "12.40"}))
+SAFE = {"environment": "staging", "storefrontProtection": True, "paymentCapture": False, "confirmationEmails": False}
 POLICY = OrderPolicy(carrier_mapping=(CarrierRow(magento_carrier="ups", tiktok_carrier="UPS"),))
 
 
@@ -89,11 +90,33 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str, str]] = [
         "skipped",
         "MUG-01",
     ),
+    ("not salable", {"wanted": (Wanted("MUG-01", 1, replace(MUG, is_salable=False), "sku"),)}, "stock.short", "skipped", "MUG-01"),
+    ("no policy, and nothing fits", {"policy": None, "wanted": (*SHORT, *UNKNOWN)}, "policy.missing", "failed", "no order policy"),
+    ("authorisation refused, in words", {"connected": False, "auth_message": "Seller left."}, "account.unauthorised", "ready", "(connected). Seller left."),
     ("no address", {"has_address": False}, "address.missing", "failed", "no recipient address"),
     ("address without a city", {"address_missing": ("city",)}, "address.incomplete", "failed", "no city"),
     ("no fixed customer", {"policy": {"customer_mode": "same"}}, "customer.none", "failed", "fixed customer"),
     ("amounts differ", {"parity": BAD}, "money.mismatch", "failed", "a difference of -0.10"),
     ("no rate", {"rate": None, "currency": "GBP"}, "money.no_rate", "failed", "GBP"),
+    (
+        "by hand, but for the books of cancelled orders",
+        {"by_hand": True, "policy": {"create_when": "CANCELLED"}},
+        "status.not_reached",
+        "stored",
+        "created from Cancelled on",
+    ),
+    ("external storefront: created already", {"external": True, "magento_number": "EX-7"}, "order.already_created", "created", "in the external storefront"),
+    ("external storefront: none connected", {"external": True, "has_store": False}, "storefront.none", "failed", "no external storefront yet"),
+    ("external storefront: not asked yet", {"external": True, "sandbox": True}, "storefront.unsafe", "failed", "has not told"),
+    (
+        "external storefront: takes money",
+        {"external": True, "sandbox": True, "environment": {**SAFE, "paymentCapture": True}},
+        "storefront.unsafe",
+        "failed",
+        "Payment capture is on",
+    ),
+    ("external storefront: no seller SKU", {"external": True, "wanted": (Wanted("", 1, None, "", "Mug"),)}, "mapping.sku_missing", "skipped", "Mug"),
+    ("external storefront: every line cancelled", {"external": True, "wanted": ()}, "order.no_lines", "cancelled", "Every line"),
 ]
 
 
@@ -122,6 +145,11 @@ def test_the_first_failing_check_has_a_code_an_outcome_words_and_a_remedy(change
         ({"wanted": UNKNOWN, "policy": {"if_product_missing": "create_product"}}, "A105 Create Product and Order"),
         ({"wanted": (Wanted("MUG-01", 999, replace(MUG, salable=None), "sku"),)}, "stock not managed is without limit"),
         ({"address_masked": True}, "a masked address is no reason to refuse"),
+        ({"wanted": (Wanted("MUG-01", 10, MUG, "sku"),)}, "the last units may be sold"),
+        ({"policy": {"customer_mode": "same", "same_customer_id": 5}}, "one fixed customer, who is named"),
+        ({"external": True, "wanted": UNKNOWN}, "the external storefront knows its products by itself (A245)"),
+        ({"external": True, "sandbox": True, "environment": SAFE}, "a test storefront that is safe (A247-A249)"),
+        ({"external": True, "environment": {**SAFE, "environment": "production", "paymentCapture": True}}, "a Production account does real business"),
     ],
 )
 def test_what_the_policy_allows_is_allowed(changes: dict[str, Any], why: str) -> None:
@@ -130,14 +158,60 @@ def test_what_the_policy_allows_is_allowed(changes: dict[str, Any], why: str) ->
 
 
 def test_a_hold_is_refused_even_when_asked_for_by_hand() -> None:
-    verdict = decide(facts(remote_status="ON_HOLD", by_hand=True))
+    verdict = decide(facts(remote_status="ON_HOLD", by_hand=True, hold_until=NOW.replace(hour=12, minute=40)))
     assert verdict.failing is not None and verdict.failing.outcome == "held"
+    hold = next(check for check in verdict.checks if check.check == "Hold over")
+    assert (hold.ok, hold.code, hold.outcome, hold.message) == (False, "order.on_hold", "held", "The buyer may still cancel freely until 12:40 UTC.")
+    assert verdict.as_list()[3:5] == [verdict.checks[3].as_dict(), hold.as_dict()]
+
+
+def test_the_page_says_why_a_check_was_passed() -> None:
+    def said(name: str, **changes: Any) -> str:
+        return next(check.message for check in decide(facts(**changes)).checks if check.check == name)
+
+    books = {"remote_status": "CANCELLED", "policy": {"create_when": "CANCELLED"}}
+    assert said("Not cancelled, no open cancellation request", **books).startswith("Cancelled; the policy creates cancelled orders")
+    assert said("Not cancelled, no open cancellation request") == "Not cancelled."
+    matched = "Every line matched to a Magento product"
+    assert said(matched) == "1 of 1 matched."
+    assert said(matched, wanted=UNKNOWN, policy={"if_product_missing": "create_product"}) == "NOPE: a placeholder product is created, as the policy says."
+    many = tuple(replace(UNKNOWN[0], seller_sku=sku) for sku in ("A", "B", "C", "D", "A"))
+    assert said(matched, wanted=many) == "Magento has no product for A, B and 2 more."
+    assert said(matched, wanted=many[:3]) == "Magento has no product for A, B and C."
+    assert said("Not created yet") == "No Magento order is known for it."
+    assert said("Not created yet", external=True) == "No order of the external storefront is known for it."
+    policy = "Order policy valid and creation on"
+    assert (said(policy), said(policy, by_hand=True)) == ("Orders creates orders.", "Asked for by hand.")
+    assert said("Hold over", remote_status="ON_HOLD") == "The buyer may still cancel freely."
+    assert said("Address complete") == "Complete."
+    assert said("Address complete", address_masked=True).startswith("Masked by TikTok")
+    assert decide(facts(policy_problems=[{"message": "?"}])).failing.remedy == "Complete the policy."
+    assert decide(facts(policy_problems=[{"message": "?", "remedy": "Map one."}])).failing.remedy == "Map one."
+    assert said("Storefront safe for tests", external=True).startswith("A Production account")
+    assert said("Storefront safe for tests", external=True, sandbox=True, environment=SAFE).startswith("Protected, captures no payment")
+
+
+def test_an_external_storefront_matches_and_counts_by_itself() -> None:
+    """A243-A245: no check of Magento's products, stock or customers."""
+    verdict = decide(facts(external=True))
+    assert (verdict.allowed, verdict.writer) == (True, "external")
+    assert [check.check for check in verdict.checks] == [
+        "Not created yet", "Account active and authorised", "Storefront safe for tests", "Order policy valid and creation on", "Status reached", "Hold over",
+        "Not cancelled, no open cancellation request", "Every line has a SKU", "Address complete", "Amounts agree to the cent",
+    ]  # fmt: skip
 
 
 def test_an_unavailable_product_is_written_without_a_cart_and_with_a_warning() -> None:
     verdict = decide(facts(wanted=SHORT, policy={"create_for_unavailable": True}))
     assert verdict.writer == "direct"
     assert "MUG-01" in verdict.warnings[0] and "no stock is reserved" in verdict.warnings[0]
+    disabled = decide(facts(wanted=DISABLED, policy={"create_for_unavailable": True}))
+    assert (disabled.writer, disabled.warnings[0][:40]) == ("direct", "Written without a cart because MUG-01 co")
+    available = next(check for check in disabled.checks if check.check == "Products enabled and in stock")
+    assert available.message == "MUG-01: not available, but the policy creates the order all the same."
+    assert available.facts == {"MUG-01": {"enabled": False, "salable": "10", "wanted": 1}}
+    chosen = decide(facts(policy={"writer": "direct"}))
+    assert (chosen.writer, chosen.warnings) == ("direct", ())
 
 
 def test_an_order_from_tiktoks_warehouse_takes_no_stock_and_is_written_without_a_cart() -> None:
@@ -149,7 +223,13 @@ def test_masked_data_never_makes_a_real_customer() -> None:
     assert decide(facts(policy={"customer_mode": "real"})).customer == "real"
     assert decide(facts(policy={"customer_mode": "real"}, address_masked=True)).customer == "guest"
     assert decide(facts(policy={"customer_mode": "real"}, buyer_id="")).customer == "guest"
+    assert decide(facts(policy={"customer_mode": "real"}, has_address=False)).customer == "guest"
+    fixed = {"customer_mode": "same", "same_customer_id": 5}
+    assert decide(facts(policy=fixed, address_masked=True, buyer_id="")).customer == "same"
 
 
 def test_unknown_products_to_create_are_named() -> None:
     assert decide(facts(wanted=UNKNOWN, policy={"if_product_missing": "create_product"})).create_products == ("NOPE",)
+    known_and_not = (Wanted("MUG-01", 1, MUG, "sku", "Mug"), *UNKNOWN, Wanted("", 1, None, "", "Nameless"))
+    assert decide(facts(wanted=known_and_not, policy={"if_product_missing": "create_product"})).create_products == ("NOPE",)
+    assert decide(facts(wanted=known_and_not)).create_products == ()

@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from connector.domain import listing_codes as codes
 from connector.domain.listing_body import body_of
-from tests.unit.listings import SECOND, WAREHOUSE, category, good, shop, verdict
-
-Break = Callable[[dict[str, Any]], object]
-
-
-def put(path: str, value: Any) -> Break:
-    """Sets the value at a dotted path; numbers are places in lists. `...` removes it."""
-
-    def act(body: dict[str, Any]) -> None:
-        *way, last = path.split(".")
-        at: Any = body
-        for step in way:
-            at = at[int(step)] if isinstance(at, list) else at[step]
-        if value is ...:
-            del at[int(last) if isinstance(at, list) else last]
-        else:
-            at[int(last) if isinstance(at, list) else last] = value
-
-    return act
+from tests.unit.listings import SECOND, WAREHOUSE, Break, category, good, put, shop, verdict
 
 
 def test_a_good_listing_has_no_problem() -> None:

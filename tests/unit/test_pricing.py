@@ -163,7 +163,7 @@ def policies(draw: st.DrawFn) -> PricingPolicy:
 
 
 @given(policies(), st.none() | money, st.none() | money, st.none() | money, st.sampled_from([*CURRENCIES, "CHF"]))
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_the_formula_keeps_its_promises_for_any_input(policy: PricingPolicy, base: D | None, cost: D | None, special: D | None, currency: str) -> None:
     known = PriceFacts(
         sku="A",
@@ -191,7 +191,7 @@ def test_the_formula_keeps_its_promises_for_any_input(policy: PricingPolicy, bas
 
 
 @given(st.decimals("0.01", 99_999, places=4, allow_nan=False), st.decimals(0, "0.99", places=2, allow_nan=False))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_other_amount_with_the_ending_lies_nearer(value: D, ending: D) -> None:
     chosen = nearest_ending(value, ending)
     assert chosen > 0

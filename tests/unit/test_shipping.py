@@ -117,12 +117,43 @@ def test_the_first_failing_check_refuses_with_a_remedy(changes: dict[str, object
     assert [step["ok"] for step in verdict.checks] == [True] * (len(verdict.checks) - 1) + [False]
 
 
+@pytest.mark.parametrize(
+    ("changes", "message", "remedy"),
+    [
+        ({"status": "CANCELLED"}, "Order 5764 is cancelled on TikTok.", "Do not send the parcel; if it has left, recall it."),
+        ({"status": "DELIVERED"}, "Order 5764 is DELIVERED on TikTok.", "Only orders that await shipment can be shipped; use Sync Status."),
+        ({"tracking": ""}, "There is no tracking number.", "Correct the number in Magento, or enter it with the Ship action."),
+        ({"cancel_requested": True}, "The buyer of order 5764 has asked to cancel it.", "Accept or reject the request first."),
+        (
+            {"cancel_requested": True, "market": "US"},
+            "The buyer of order 5764 has asked to cancel it.",
+            "Accept or reject the request first. In the US, shipping the order rejects the request.",
+        ),
+        (
+            {"quantities": {"CAP": 2}},
+            "TikTok waits for none of the units of this parcel of order 5764 (2 x CAP).",
+            "They are shipped or cancelled already; compare the order's lines.",
+        ),
+        ({"market": "SG"}, "TikTok has not made a package for order 5764 yet.", "It is tried again by itself."),
+    ],
+)
+def test_a_refusal_says_what_is_and_what_to_do(changes: dict[str, object], message: str, remedy: str) -> None:
+    refusal = ship_verdict(facts(**changes)).refusal
+    assert refusal is not None
+    assert (refusal["message"], refusal["remedy"]) == (message, remedy)
+
+
 def test_an_order_that_may_leave_says_how_and_with_which_lines() -> None:
     verdict = ship_verdict(facts(quantities={"TEE": 1, "MUG": 1}))
     assert (verdict.outcome, verdict.route, verdict.choice.line_ids) == ("ship", "mark_shipped", ("1", "3"))
     assert [step["check"] for step in verdict.checks] == [
         "status", "not_on_hold", "fulfilled_by_seller", "shipped_by_seller", "market_known", "no_open_cancellation", "carrier", "tracking", "lines",
     ]  # fmt: skip
+    assert [step["remedy"] for step in verdict.checks] == [""] * 9
+    assert [step["message"] for step in verdict.checks[4:6]] == ["Shipped by mark shipped.", "No cancellation request is open."]
+    assert verdict.checks[-1]["message"] == "2 lines in the parcel."
+    assert ship_verdict(facts(quantities={"MUG": 1})).checks[-1]["message"] == "1 line in the parcel."
+    assert ship_verdict(facts(quantities={"MUG": 2})).checks[-1]["facts"]["missing"] == {"MUG": 1}
 
 
 def test_the_button_asks_the_same_rules_before_a_parcel_is_described() -> None:
@@ -134,8 +165,9 @@ def test_the_button_asks_the_same_rules_before_a_parcel_is_described() -> None:
 def test_the_same_tracking_at_tiktok_is_done_whatever_the_status_says_since() -> None:
     there = tuple(unit(line_id, status="IN_TRANSIT", tracking="rm123456789gb", package="p1") for line_id in ("1", "2"))
     verdict = ship_verdict(facts(status="IN_TRANSIT", units=there))
-    assert verdict.outcome == "done"
+    assert (verdict.outcome, verdict.choice.line_ids) == ("done", ("1", "2"))
     assert verdict.checks[0]["facts"]["package_ids"] == ["p1"]
+    assert verdict.checks[0]["message"] == "TikTok already shows tracking number RM123456789GB on 2 lines of order 5764."
 
 
 def test_another_tracking_at_tiktok_is_refused_and_named() -> None:
@@ -151,6 +183,9 @@ def test_a_second_magento_shipment_under_the_same_number_sends_the_rest() -> Non
     verdict = ship_verdict(facts(status="PARTIALLY_SHIPPING", units=units, quantities={"TEE": 1, "MUG": 1}))
     assert (verdict.outcome, verdict.choice.line_ids) == ("ship", ("3",))
     assert ship_verdict(facts(status="PARTIALLY_SHIPPING", units=units, quantities={"TEE": 1})).outcome == "done"
+    half_sent = facts(status="PARTIALLY_SHIPPING", units=units, mine=frozenset({"1", "2"}))  # no quantities: everything that it was sent with before
+    assert (ship_verdict(half_sent).outcome, ship_verdict(half_sent).choice.line_ids) == ("ship", ("2",))
+    assert ship_verdict(replace(half_sent, mine=frozenset())).outcome == "done"
 
 
 def test_a_package_is_not_torn_where_the_market_ships_whole_packages() -> None:
@@ -178,6 +213,9 @@ def test_the_rules_of_a_split_in_each_market() -> None:
     assert (verdict.outcome, verdict.split) == ("ship", (("1",), ("2", "3"), ("4",)))
     assert ship_verdict(replace(chile, quantities={"C": 1})).split == ()
     assert ship_verdict(replace(chile, quantities={"A": 2, "C": 1})).split == (("1", "2", "4"), ("3",))
+    whole_sku = ship_verdict(replace(chile, market="BR", quantities={"A": 2}))
+    assert (whole_sku.outcome, whole_sku.split) == ("ship", (("1", "2"), ("3",), ("4",)))
+    assert whole_sku.checks[-1]["message"] == "2 lines in the parcel; TikTok is asked to split the other 1 line off first."
     for changed, word in (
         ({"market": "BR"}, "whole SKU"), ({"combined": True}, "combined"),
         ({"units": (*units, Unit("9", "D", "CANCELLED", "P", sku_id="d"))}, "cancelled"),
@@ -191,6 +229,10 @@ def test_lines_of_a_tiktok_order_are_read_with_their_magento_skus() -> None:
     payload = {"status": "AWAITING_SHIPMENT", "line_items": lines}
     units = units_of(payload, {"11": "MAG-1"})
     assert [(one.line_id, one.sku, one.open) for one in units] == [("11", "MAG-1", True), ("12", "tt-2", True)]
+    sent = {"id": 13, "sku_id": 1729, "package_id": 44, "tracking_number": "RM1", "display_status": "TO_SHIP"}
+    assert units_of({"line_items": [sent]}) == (Unit("13", "", "TO_SHIP", "44", "RM1", "1729"),)
+    assert not units_of({"line_items": [sent]})[0].open
+    assert units_of({"line_items": None}) == ()
 
 
 PROVIDERS = [Provider("1", "Royal Mail"), Provider("2", "DHL Parcel UK"), Provider("3", "UPS"), Provider("4", "DPD"), Provider("5", "Évri")]
@@ -238,6 +280,9 @@ GB_REASONS = ["seller_cancel_reason_out_of_stock_uk", "seller_cancel_reason_wron
         (UNABLE_TO_DELIVER, GB_REASONS, GB_REASONS[2]),
         (UNABLE_TO_DELIVER, ["seller_cancel_unable_to_deliver_to_buyer_address"], "seller_cancel_unable_to_deliver_to_buyer_address"),
         (UNABLE_TO_DELIVER, ["seller_cancel_reason_out_of_stock"], None),
+        (PRICING_ERROR, ["seller_pricing_error"], "seller_pricing_error"),
+        (PRICING_ERROR, ["seller_price_error"], "seller_price_error"),
+        (UNABLE_TO_DELIVER, ["seller_could_not_deliver", "seller_address_not_deliver"], "seller_address_not_deliver"),
         (OUT_OF_STOCK, [], None),
     ],
 )
@@ -256,3 +301,11 @@ def test_eligibility_keeps_the_reasons_that_every_line_shares() -> None:
         ]
     )
     assert (found.line_ids, found.reason_names, found.refused) == (("1", "2", "3"), ("y",), ("shipped",))
+    other_spelling = [
+        {"line_item_eligibility": [{"request_type": "CANCEL", "eligible": True, "order_line_list": [{"order_line_item_id": 7}]}]},
+        {"line_item_eligibility": [{"request_type": "CANCEL", "ineligible_code": 21}, {"request_type": "CANCEL"}, {"request_type": "CANCEL"}]},
+        {"line_item_eligibility": None},
+    ]
+    found = read_eligibility(other_spelling)
+    assert (found.line_ids, found.reason_names, found.refused) == (("7",), (), ("21", "not eligible"))
+    assert read_eligibility([{"line_item_eligibility": [entry(["1"], ["x"]), entry(["2"], ["y"]), entry(["3"], ["y"])]}]).reason_names == ()

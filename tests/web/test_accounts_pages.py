@@ -25,8 +25,11 @@ def make(title: str = "Tiktok_GB", **changes: object) -> Account:
 
 
 def test_the_grid_shows_every_column_of_an_account(app: Flask, admin_client: FlaskClient) -> None:
-    """A038-A046"""
+    """A038-A046; a NUL among what is typed is dropped, because PostgreSQL takes none"""
     make()
+    answer = send(admin_client, "/accounts/1", "/accounts/1", **{**NEW, "title": "Tiktok\x00_GB", "storefront": "magento"})
+    assert answer.status_code == 303
+    assert db.session.scalars(select(Account.title)).all() == ["Tiktok_GB"]
     page = admin_client.get("/accounts/").text
     for heading in ("Account Id", "Title", "Active", "Country", "Store View", "Environment", "Synchronization policy", "Order policy"):
         assert heading in page
@@ -41,14 +44,23 @@ def test_without_an_account_the_grid_says_what_to_do(app: Flask, admin_client: F
     assert 'href="/accounts/new"' in page
 
 
-def test_adding_an_account_saves_it_and_goes_to_the_consent_page_and_back(app: Flask, admin_client: FlaskClient, practice_tiktok: PracticeServer) -> None:
-    """A033, A016-A019"""
+def test_adding_an_account_saves_it_and_goes_to_the_consent_page_and_back(
+    app: Flask, admin_client: FlaskClient, practice_tiktok: PracticeServer, practice_magento: PracticeServer
+) -> None:
+    """A033, A016-A019; the practice store is connected with the first Sandbox account, and the next practice shop offered is the one without an account"""
     answer = send(admin_client, "/accounts/new", "/accounts/new", **{**NEW, "title": "Tiktok_US", "country": "US"})
     location = follow_consent(admin_client, practice_tiktok, answer)
     page = admin_client.get(location).text
     assert "Account Authorized Successfully" in page
     account = db.session.scalar(select(Account).execution_options(populate_existing=True))
     assert (account.title, account.country, account.connected) == ("Tiktok_US", "US", True)
+    assert account.magento.base_url == practice_magento.url
+    assert "Use the practice shop</button>" in (index := admin_client.get("/accounts/").text), index
+    accounts.use_practice_shop("GB", actor="tests")
+    assert "Use the practice shop (SG)</button>" in admin_client.get("/accounts/").text
+    refused = send(admin_client, "/accounts/new", "/accounts/new", **{**NEW, "title": "Tiktok_FR", "country": "FR"})
+    assert refused.status_code == 422
+    assert "The practice marketplace has no shop in France" in refused.text
     assert account.access_token not in page
     assert account.shop_cipher not in page
 
@@ -100,7 +112,7 @@ def test_editing_changes_the_policies_but_never_the_country(app: Flask, admin_cl
 
 def test_a_title_that_is_taken_comes_back_with_its_reason(app: Flask, admin_client: FlaskClient) -> None:
     make("One")
-    answer = send(admin_client, "/accounts/new", "/accounts/new", **{**NEW, "title": "one"})
+    answer = send(admin_client, "/accounts/new", "/accounts/new", **{**NEW, "title": "one", "environment": "production"})
     assert answer.status_code == 422
     assert "Another account is called one." in answer.text
 
@@ -122,6 +134,8 @@ def test_a_disabled_account_is_shown_as_such_and_the_go_live_list_is_shown_for_p
     answer = send(admin_client, f"/accounts/{account.id}", f"/accounts/{account.id}/active", active="1")
     page = unescape(admin_client.get(answer.location).text)
     assert "Live cannot go live yet" in page
+    for words in ("known before the shop is authorised", "known before Test connection has reached the store", "No clock has been compared yet"):
+        assert words in page, "what could not be looked at is not green"
     assert "Staging storefront" in page
     db.session.refresh(account)
     assert account.active is False

@@ -22,7 +22,7 @@ from connector.models.oms import OmsBatch, OmsConnection, OmsUpdate, OrderFeed, 
 from connector.models.order import Order
 from connector.models.user import ADMINISTRATOR, VIEWER, ApiToken, User
 from connector.services import api_tokens, users
-from connector.services.oms import feed, signing
+from connector.services.oms import connection, feed, signing
 from tests.web.desk import Desk
 from tests.web.walking import csrf_of
 
@@ -52,7 +52,7 @@ class Oms:
 
     def events(self, *events: Any, secret: str = SECRET, account: int = 1, body: bytes | None = None, age: int = 0, **headers: str) -> Any:
         raw = orjson.dumps({"events": events}) if body is None else body
-        signed = signing.sign(secret, raw, at=utcnow() - timedelta(seconds=age))
+        signed = signing.sign([secret], raw, at=utcnow() - timedelta(seconds=age))
         return self.client.post(f"/api/v1/accounts/{account}/events", data=raw, content_type="application/json", headers={**signed, **headers})
 
 
@@ -131,14 +131,14 @@ def test_thirty_wrong_tokens_close_the_door_for_a_while(oms: Oms) -> None:
     for _ in range(30):
         assert oms.client.get("/api/v1/feeds", headers={"Authorization": "Bearer ctt_guess"}).status_code == 401
     refused = oms.get("feeds")
-    assert fault(refused, 429)["remedy"]
+    assert "signature" in fault(refused, 429)["remedy"], "a program has no password"
     assert int(refused.headers["Retry-After"]) > 0
 
 
 def test_every_error_below_the_api_is_a_problem_document(app: Flask, oms: Oms) -> None:
     fault(oms.client.get("/api/v1/nothing", headers={"Accept": "text/html"}), 404)
     wrong = oms.client.delete("/api/v1/feeds")
-    fault(wrong, 405)
+    assert "Allow" in fault(wrong, 405)["remedy"]
     assert "GET" in wrong.headers["Allow"]
     assert fault(oms.get("feeds?limit=many"), 422)["field"] == "limit"
     fault(oms.get("feeds/99999999999999999999999/file"), 404)
@@ -213,6 +213,14 @@ def test_an_order_is_looked_up_by_tiktoks_number_or_the_stores_as_it_stands_in_a
     assert oms.batch(f"id,order,action\nd1,{row.number},delivered\nb1,{row.number},flown\n".encode()).status_code == 202
     said = oms.get(f"accounts/1/orders/{row.number}", "orders").get_json()["updates"]
     assert [(one["id"], one["state"]) for one in said] == [("b1", "failed"), ("d1", "received")], "under your own ids, and a repetition is no update"
+    listed = oms.get("accounts/1/updates", "updates").get_json()
+    assert ([(one["id"], one["state"]) for one in listed["updates"]], listed["more"]) == ([("d1", "received"), ("b1", "failed")], False)
+    assert [one["id"] for one in oms.get(f"accounts/1/updates?state=failed&order_id={row.number}", "updates").get_json()["updates"]] == ["b1"]
+    first = oms.get("accounts/1/updates?limit=1", "updates").get_json()
+    assert first["more"]
+    assert [one["id"] for one in oms.get(f"accounts/1/updates?after={first['updates'][0]['number']}", "updates").get_json()["updates"]] == ["b1"]
+    named = {one["name"]: one["tiktok"] for one in oms.get("accounts/1/carriers", "updates").get_json()["carriers"]}
+    assert named["Royal Mail"] == "Royal Mail"
     with unit_of_work() as session:
         session.execute(text("UPDATE order_payload SET body = 'not-encrypted' WHERE order_id = :id"), {"id": row.id})
     unread = oms.get(f"accounts/1/orders/{row.number}", "orders").get_json()
@@ -232,17 +240,32 @@ def test_events_need_a_fresh_signature_over_the_very_bytes(app: Flask, oms: Oms)
         oms.events(event, account=99),
         oms.events(event, **{signing.SIGNATURE: "v1=" + "0" * 64}),
         oms.events(event, **{signing.TIMESTAMP: "now"}),
-        oms.client.post("/api/v1/accounts/1/events", data=raw + b" ", headers=signing.sign(SECRET, raw)),
+        oms.client.post("/api/v1/accounts/1/events", data=raw + b" ", headers=signing.sign([SECRET], raw)),
         oms.client.post("/api/v1/accounts/1/events", data=raw, headers={"Authorization": f"Bearer {oms.tokens['updates']}"}),
     ):
         assert fault(answer, 401)["code"] == "api.signature"
     assert "400 seconds behind ours" in fault(oms.events(event, age=400), 401)["detail"], "whoever holds the secret is told that it is the clock"
     assert "clock" not in fault(oms.events(event, secret="wrong", age=400), 401)["remedy"]
+    bare = fault(oms.client.post("/api/v1/accounts/1/events", data=raw), 401)
+    assert bare["detail"] == "The header X-Connector-Timestamp is missing."
+    assert "milliseconds" in fault(oms.events(event, **{signing.TIMESTAMP: "1795338193000"}), 401)["detail"]
+    assert "64 hexadecimal digits" in fault(oms.events(event, **{signing.SIGNATURE: "deadbeef"}), 401)["detail"]
     assert db.session.scalar(select(OmsUpdate.id)) is None
     assert oms.events(event, age=290).get_json() == {"accepted": 1, "repeated": 0, "rejected": []}
+    newest = [connection.new_secret(1, actor="tests") for _ in range(2)]
+    assert [oms.events({**event, "id": f"e{n}"}, secret=secret).status_code for n, secret in enumerate([SECRET, *newest])] == [202] * 3, (
+        "each counts for a while"
+    )
+    row = db.session.scalars(select(OmsConnection)).one()
+    assert timedelta(hours=23) < connection.old_until(row) - utcnow() < timedelta(hours=25)
+    with unit_of_work() as session:
+        kept = session.scalars(select(OmsConnection)).one()
+        kept.old_secrets = [{**one, "until": (utcnow() - timedelta(seconds=1)).isoformat()} for one in kept.old_secrets[1:]]
+    fault(oms.events(event), 401)
+    assert oms.events(event, secret=newest[1]).status_code == 202
     with unit_of_work() as session:
         session.execute(update(OmsConnection).values(active=False))
-    fault(oms.events(event), 401)
+    fault(oms.events(event, secret=newest[1]), 401)
 
 
 def test_each_event_is_taken_or_rejected_by_itself_and_known_ones_are_counted(oms: Oms) -> None:
@@ -252,11 +275,20 @@ def test_each_event_is_taken_or_rejected_by_itself_and_known_ones_are_counted(om
     assert answer.status_code == 202
     body = answer.get_json()
     assert (body["accepted"], body["repeated"]) == (1, 1)
-    assert [(one["id"], one["field"]) for one in body["rejected"]] == [("e2", "order_id"), ("", ""), ("e3", "type"), ("e4", "occurred_at")]
+    assert [(one["index"], one["id"], one["field"]) for one in body["rejected"]] == [
+        (1, "e2", "order_id"),
+        (2, "", ""),
+        (3, "e3", "type"),
+        (4, "e4", "occurred_at"),
+    ]
     assert "2026-03-01T12:00:00Z" in body["rejected"][3]["message"]
     assert "lose digits" in body["rejected"][0]["message"]
     assert all(one["remedy"] for one in body["rejected"])
-    assert oms.events(good, good).get_json() == {"accepted": 0, "repeated": 2, "rejected": []}
+    assert oms.events(good, {**good, "tracking_number": "ev0001"}).get_json() == {"accepted": 0, "repeated": 2, "rejected": []}
+    (other,) = oms.events({**good, "tracking_number": "EV0002"}).get_json()["rejected"]
+    assert (other["id"], other["field"]) == ("e1", "id"), "another event under a used id is not taken for a repetition"
+    odd = [{**good, "item": [{"sku": "A", "quantity": 1}]}, {**good, "items": []}, {**good, "shippedBy": "Ada"}, {**good, "quantity": 2}]
+    assert [one["field"] for one in oms.events(*odd).get_json()["rejected"]] == ["item", "items", "quantity"], "none ships everything where a part was meant"
     assert fault(oms.events(body=b"{"), 422)["field"] == "body"
     assert fault(oms.events(body=b'{"events":[]}'), 422)["field"] == "events"
     fault(oms.events(body=b" " * (1024 * 1024 + 1)), 413)

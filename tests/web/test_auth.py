@@ -181,6 +181,37 @@ def test_an_expired_session_under_htmx_leads_the_whole_page_to_the_sign_in(clien
 # --- sessions, passwords, tokens ------------------------------------------------------------------------------------------------------------
 
 
+def test_a_form_that_came_too_late_is_handed_back_with_what_was_typed_and_only_to_the_page_it_came_from(app: Flask, admin_client: FlaskClient) -> None:
+    """Rule 11; a password is not written into a page, and another site gets nothing to press."""
+    typed = {"email": "zoe@example.test", "name": 'Zo\u00eb "Z"', "role": VIEWER, "time_zone": "UTC", "password": PASSWORD, "csrf_token": "of an older session"}
+    ours = {"Origin": "http://localhost"}
+    answer = admin_client.post("/users/new", data=typed, headers=ours)
+    page = BeautifulSoup(answer.text, "html.parser")
+    form = page.find("form", action="/users/new")
+    kept = {field["name"]: field["value"] for field in form.find_all("input")}
+    assert answer.status_code == 400
+    assert {name: value for name, value in kept.items() if name != "csrf_token"} == {name: typed[name] for name in ("email", "name", "role", "time_zone")}
+    assert PASSWORD not in answer.text
+    assert "Passwords, keys and files are not kept" in answer.text
+    again = admin_client.post("/users/new", data=kept, headers=ours)
+    assert again.status_code == 422
+    assert 'value="zoe@example.test"' in again.text
+    for headers in ({}, {"Origin": "https://elsewhere.example"}, {**ours, "HX-Request": "true"}):
+        assert "zoe@example.test" not in admin_client.post("/users/new", data=typed, headers=headers).text
+    stranger = app.test_client()
+    csrf = token(stranger.get("/sign-in").text)
+    asked = stranger.post("/users/new", data={**typed, "csrf_token": csrf}, headers=ours)
+    assert asked.status_code == 401, "the cookie is good, but the session behind it has ended"
+    assert "sign in in another tab" in asked.text
+
+
+def test_who_opens_localhost_goes_on_under_the_name_that_tiktok_leads_back_to(app: Flask, client: FlaskClient) -> None:
+    make_user()
+    port = app.config["CONNECTOR"].public_url.rsplit(":", 1)[1]
+    assert client.get("/sign-in?next=/orders/", base_url=f"http://localhost:{port}").location == f"http://127.0.0.1:{port}/sign-in?next=/orders/"
+    assert client.get("/sign-in", base_url=f"http://127.0.0.1:{port}").status_code == 200
+
+
 def test_signing_out_ends_the_session_for_a_stolen_cookie_too(app: Flask, client: FlaskClient) -> None:
     make_user()
     sign_in(client)

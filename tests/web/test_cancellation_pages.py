@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from bs4 import BeautifulSoup
 from sqlalchemy import select
 
 from connector.core.db import db, unit_of_work
@@ -51,7 +52,7 @@ def test_requests_are_found_by_deadline_and_answered_from_the_confirm_page(accou
     assert one.cancel_id in grid
     assert third.cancel_id not in grid, "the first tab holds what waits for an answer"
     assert "h left" in grid
-    assert re.search(r"2 units, [\d.]+ GBP", grid)
+    assert re.search(r"2 units, [\d.]+\sGBP", grid)
     assert "Closed without our answer" in operator_client.get("/cancellations/?tab=other").text
     assert operator_client.get("/cancellations/", headers=HTMX).text.count("<h1>") == 0
     bulk = operator_client.post(
@@ -91,11 +92,16 @@ def test_accepting_says_for_each_order_what_happens_in_the_store_and_leaves_ship
     parcel(db.session.get_one(Order, shipped.order_id), "RM000000001GB")
     order_page = operator_client.get(f"/orders/{order.id}").text
     assert f"/cancellations/answer?answer=approve&amp;id={request.id}" in order_page
-    page = operator_client.get(f"/cancellations/answer?answer=approve&id={request.id}&id={shipped.id}").text
+    address = f"/cancellations/answer?answer=approve&id={request.id}&id={shipped.id}"
+    many = BeautifulSoup(operator_client.get(f"{address}&chosen=250&back=/").text, "html.parser").main
+    assert "250 requests were chosen" in many.text and "the 248 others stay as they are" in many.text
+    assert [many.select_one(f"input[name={name}]")["value"] for name in ("chosen", "back")] == ["250", "/"]
+    page = operator_client.get(address).text
     assert "not in the store" in page
     assert "RM000000001GB" in page
     assert "Accept (1)" in page
-    operator_client.post("/cancellations/answer", data={"csrf_token": csrf_of(operator_client), "answer": "approve", "id": [request.id, shipped.id]})
+    form = {"csrf_token": csrf_of(operator_client), "answer": "approve", "id": [request.id, shipped.id]}
+    assert operator_client.post("/cancellations/answer", data={**form, "back": "/"}).location == "/"
     shop.carry_out(db.session.scalars(select(JobRun.id).where(JobRun.kind == "cancellations.answer")).one())
     assert market.order(order.number)["status"] == "CANCELLED"
     assert "Accepted by operator@example.test" in operator_client.get("/cancellations/?tab=accepted").text
@@ -111,7 +117,7 @@ def test_a_status_and_a_reason_that_nobody_knows_are_shown_as_they_came(account,
             "ODD_CANCEL",
             "odd_reason",
             "",
-            {},
+            {"refund_amount": {"refund_total": "12345.6", "currency": "GBP"}},
         )
         session.get_one(Order, order.id).remote_status = "ODD_STAGE"
     for path in (
@@ -124,6 +130,7 @@ def test_a_status_and_a_reason_that_nobody_knows_are_shown_as_they_came(account,
         answer = operator_client.get(path)
         assert answer.status_code == 200, path
         assert "CANCELLATION_REQUEST_ODD" in answer.text, path
+        assert "12,345.60" in answer.text or not path.startswith(("/cancellations/?", f"/cancellations/{request.id}")), path
     assert "odd_reason" in operator_client.get("/cancellations/?tab=all&status=other").text
 
 

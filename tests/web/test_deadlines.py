@@ -9,9 +9,9 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from connector.core.db import unit_of_work
+from connector.core.db import db, unit_of_work
 from connector.models.account import SANDBOX, Account
 from connector.models.aftersales import RecallTask
 from connector.models.order import Cancellation, Order
@@ -51,7 +51,9 @@ def order(account: Account, **values: object) -> Order:
     return made
 
 
-def test_a271_what_is_due_is_read_on_today_on_the_board_in_the_banner_and_in_the_grid(account: Account, admin_client: FlaskClient) -> None:
+def test_a271_what_is_due_is_read_on_today_on_the_board_in_the_banner_and_in_the_grid(
+    account: Account, admin_client: FlaskClient, viewer_client: FlaskClient
+) -> None:
     empty = page(admin_client, "/deadlines/")
     assert "Nothing is pending" in empty.main.text
     assert page(admin_client, "/").find(id="deadlines-title") is None
@@ -66,7 +68,7 @@ def test_a271_what_is_due_is_read_on_today_on_the_board_in_the_banner_and_in_the
     with unit_of_work() as session:
         facts = {"cancel_type": "BUYER_CANCEL", "remote_status": "CANCELLATION_REQUEST_PENDING", "respond_by_at": now + timedelta(minutes=50)}
         session.add(Cancellation(account_id=account.id, order_id=asked.id, cancel_id="4035000000000000001", **facts))
-        session.add(RecallTask(account_id=account.id, order_id=recalled.id, why="The parcel had left already."))
+        session.add(RecallTask(account_id=account.id, order_id=recalled.id, why="The parcel had left already.", due_at=now + timedelta(days=3)))
 
     home = page(admin_client, "/")
     assert home.main.find("h2")["id"] == "deadlines-title"  # first of all
@@ -76,20 +78,29 @@ def test_a271_what_is_due_is_read_on_today_on_the_board_in_the_banner_and_in_the
     countdown = due.select("tbody time[data-countdown]")[2]
     assert countdown["data-deadline"] == "soon"
     assert countdown["datetime"].startswith((now + timedelta(minutes=40) - timedelta(seconds=AHEAD)).isoformat()[:15])
+    (request_id,) = db.session.scalars(select(Cancellation.id))
+    db.session.commit()
+    wanted = [f"/cancellations/answer?answer={answer}&id={request_id}&back=/" for answer in ("approve", "reject")]
+    assert [link["href"] for link in answers.select("a.btn")] == wanted, "a recall has a page, and no answer"
+    assert due.select_one(f"a.btn[href='/orders/ship?order={urgent.id}&back=/']") is not None
+    assert page(viewer_client, "/").select("table.deadlines a.btn") == []
+    for link in home.select("article:has(h3:-soup-contains('To ship')) a")[::2]:
+        listed = page(admin_client, f"{link['href']}&per_page=50").select_one(".grid-count").text
+        assert listed.split()[0] == link.strong.text, f"{link.text} on Today leads to {listed}"
     banner = home.select_one(".alert, .banner")
     assert "2 deadlines pass within the hour" in home.text
     assert urgent.number in home.text
     assert banner is not None
 
     board = page(admin_client, "/deadlines/")
-    assert [tab.text.split()[-1] for tab in board.select(".page-tabs a")] == ["13", "0", "2", "1", "1", "0"]
+    assert [tab.text.split()[-1] for tab in board.select(".page-tabs a")] == ["13", "0", "2", "1", "1", "0", "1"]
     assert board.select_one(".page-tabs a[aria-current]").text.startswith("Ship within 24 hours")
     assert numbers(board.select("table.deadlines tbody tr"))[0] == urgent.number
     overdue = page(admin_client, "/deadlines/?state=overdue")
     assert numbers(overdue.select("table.deadlines tbody tr")) == [guessed.number, late.number]
     assert "estimated" in overdue.select_one("table.deadlines tbody tr").text
     found = page(admin_client, f"/deadlines/?ids=4035000000000000001+{late.number}%0Anobody")
-    assert [tab.text.split()[-1] for tab in found.select(".page-tabs a")] == ["0", "0", "1", "1", "0", "0"]
+    assert [tab.text.split()[-1] for tab in found.select(".page-tabs a")] == ["0", "0", "1", "1", "0", "0", "0"]
     assert "Nothing is pending for 1 of the ids: nobody" in " ".join(found.main.text.split())
     assert page(admin_client, f"/deadlines/?account={account.id}&page=9&state=ship").select("table.deadlines tbody tr")
     for odd in ("?state=%3Cb%3E&page=-1&account=x", "?page=99999999&account=999999999999", "?ids=%3Cscript%3E%27%22%00", "?ids=" + "9," * 3000):
@@ -107,6 +118,25 @@ def test_a271_what_is_due_is_read_on_today_on_the_board_in_the_banner_and_in_the
     assert grid("due=late&due=ship24") == {late.number, urgent.number, *(one.number for one in today)}
     assert grid("due=cancel72") == set()
     assert "Auto-cancel on" in page(admin_client, "/orders/?cols=number,cancel_by_at&sort=cancel_by_at").thead.text
+
+
+@pytest.mark.sqlite_only
+def test_one_account_is_named_nowhere_until_somebody_asks_for_its_column(account: Account, admin_client: FlaskClient) -> None:
+    order(account, ship_by_at=connections.shop_now(account) - timedelta(minutes=1))
+
+    def named(address: str) -> tuple[bool, bool]:
+        """Whether a page has the column of the account, and the choice between accounts."""
+        shown = page(admin_client, address)
+        return any("Account" in head.text for head in shown.select("main thead th")), shown.select_one("select[name=account]") is not None
+
+    addresses = ("/orders/", "/deadlines/?state=overdue")
+    assert [named(each) for each in addresses] == [(False, False)] * 2
+    assert named("/orders/?cols=number,account") == (True, False)
+    box = page(admin_client, "/orders/").select_one("input[name=columns][value=account]")
+    assert not box.has_attr("checked")
+    with unit_of_work() as session:
+        session.add(Account(title="Second", environment=SANDBOX, country="US"))
+    assert [named(each) for each in addresses] == [(True, True)] * 2
 
 
 def test_a250_the_go_live_page_is_checked_by_a_button_and_read_by_everybody(account: Account, admin_client: FlaskClient, viewer_client: FlaskClient) -> None:

@@ -373,7 +373,7 @@ def test_a_page_asked_for_under_a_foreign_host_name_is_refused(client: FlaskClie
         assert "evil.example" not in answer.text
 
 
-@pytest.mark.parametrize("host", ["localhost:5000", "127.0.0.1:5000", "[::1]:5000", "192.168.0.10:5000"])
+@pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1:5000", "[::1]:5000", "192.168.0.10:5000"])
 def test_localhost_and_plain_addresses_are_known_hosts(client: FlaskClient, host: str) -> None:
     assert client.get("/sign-in", headers={"Host": host}).status_code == 200
 

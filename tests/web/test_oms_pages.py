@@ -78,15 +78,28 @@ def test_an_administrator_connects_an_oms_tests_it_and_gives_it_a_feed_that_an_o
     assert made.text.count(row.secret) == 2, "shown once, with a button that copies it"
     assert row.secret not in admin_client.get(page).text
     assert made.headers["Cache-Control"] == "no-store"
+    old = row.secret
     second = admin_client.post(f"{page}/secret", data={"csrf_token": csrf})
     secret = db.session.scalars(select(OmsConnection.secret)).one()
     db.session.commit()
-    assert secret != row.secret or secret in second.text
-    told = admin_client.post(f"{page}/test", data={"csrf_token": csrf}, follow_redirects=True)
-    assert "The test call failed. The OMS answered HTTP 401" in told.text, "the OMS does not know the secret yet"
+    assert secret != old
+    assert secret in second.text
+    assert "The old one counts beside it until" in second.text
+
+    def tell(path: str) -> str:
+        return " ".join(admin_client.post(f"{page}/{path}", data={"csrf_token": csrf}, follow_redirects=True).text.split())
+
+    assert "The test call failed. The OMS answered HTTP 401" in tell("test"), "the OMS knows no secret yet"
+    for known in (old, secret):
+        requests.post(f"{practice_oms.url}/practice/settings", json={"secret": known}, timeout=10).raise_for_status()
+        assert "The OMS took the test call: HTTP 200" in tell("test"), "our calls are signed with both, so it verifies with either"
+    assert "End now" in admin_client.get(page).text
+    assert "Only the newest one counts" in tell("secret/end")
+    assert "No old secret counted any more" in tell("secret/end")
+    assert "End now" not in re.sub(r"choose End now afterwards", "", admin_client.get(page).text)
+    requests.post(f"{practice_oms.url}/practice/settings", json={"secret": old}, timeout=10).raise_for_status()
+    assert "The test call failed. The OMS answered HTTP 401" in tell("test")
     requests.post(f"{practice_oms.url}/practice/settings", json={"secret": secret}, timeout=10).raise_for_status()
-    told = admin_client.post(f"{page}/test", data={"csrf_token": csrf}, follow_redirects=True)
-    assert "The OMS took the test call: HTTP 200" in told.text
 
     place(shop, 5)
     csrf = csrf_of(operator_client)
@@ -104,6 +117,8 @@ def test_an_administrator_connects_an_oms_tests_it_and_gives_it_a_feed_that_an_o
         file = operator_client.get(f"/oms/feeds/{each.id}/file")
         assert hashlib.sha256(file.data).hexdigest() == each.sha256
         assert (file.content_length, file.headers["ETag"]) == (each.size, f'"{each.sha256}"')
+        rest = operator_client.get(f"/oms/feeds/{each.id}/file", headers={"Range": "bytes=700-", "If-Range": f'"{each.sha256}"'})
+        assert (rest.status_code, rest.headers["Content-Range"], rest.data) == (206, f"bytes 700-{each.size - 1}/{each.size}", file.data[700:])
         assert viewer_client.get(f"/oms/feeds/{each.id}/file").status_code == 403, "it holds buyers' addresses"
     assert "Download" not in viewer_client.get("/oms/").text
     assert "not yet" not in operator_client.get("/oms/").text, "a download is noted"
@@ -111,6 +126,17 @@ def test_an_administrator_connects_an_oms_tests_it_and_gives_it_a_feed_that_an_o
     assert "Announce again" in asked.text
     assert "feed-ready" in db.session.scalars(select(Event.message).where(Event.kind == "oms.tested")).first()
     assert operator_client.get("/oms/feeds/999/file").status_code == 404
+
+    digests = list(db.session.scalars(select(OrderFeed.sha256).order_by(OrderFeed.id)))
+    say = {"csrf_token": csrf, "since": "soon"}
+    assert "is no day" in operator_client.post(f"{page}/begin-again", data=say, follow_redirects=True).text
+    refused = operator_client.post(f"{page}/begin-again", data={**say, "since": "2999-01-01"}, follow_redirects=True).text
+    assert "would be left out" in refused
+    operator_client.post(f"{page}/begin-again", data={**say, "since": ""})
+    operator_client.post("/oms/make", data={"csrf_token": csrf, "account": str(shop)})
+    work_off(2)
+    again = list(db.session.scalars(select(OrderFeed.sha256).where(OrderFeed.number == 2).order_by(OrderFeed.id)))
+    assert again == digests, "everything once more"
 
 
 def test_the_practice_oms_is_connected_by_one_click_and_collects_what_it_is_told_of_byte_for_byte(
@@ -127,6 +153,7 @@ def test_the_practice_oms_is_connected_by_one_click_and_collects_what_it_is_told
         admin_client.post(f"{page}/practice", data={"csrf_token": csrf})
         mine = select(ApiToken).where(ApiToken.revoked_at.is_(None))
         assert [one.name for one in db.session.scalars(mine)] == ["Practice OMS"], "another click leaves no second key behind"
+        assert requests.get(f"{practice_oms.url}/practice/settings", timeout=10).json()["carrier"] == "Royal Mail", "one that the practice shop has"
         db.session.commit()
         requests.post(f"{practice_oms.url}/practice/settings", json={"collect": True}, timeout=10).raise_for_status()
         place(shop, 1200)
@@ -188,6 +215,11 @@ def test_a_file_of_updates_is_uploaded_read_line_by_line_and_its_results_come_ba
     assert form, "the button retries what it counts: the failed ones of the account that is shown"
     told = operator_client.post("/oms/updates/retry", data={"csrf_token": csrf, "account": str(shop + 1)}, follow_redirects=True)
     assert "Nothing that failed can be tried again" in told.text
+    assert re.search(r'tab=failed"><strong class="big">2</strong> failed updates', operator_client.get("/").text)
+    unread = db.session.scalar(select(OmsUpdate.id).where(OmsUpdate.line == 3))
+    chosen = {"csrf_token": csrf, "action": "aside", "ids": str(unread), "confirm": "1"}
+    operator_client.post("/oms/updates/bulk", data=chosen)
+    assert re.search(r'tab=failed"><strong class="big">1</strong> failed update<', operator_client.get("/").text), "what was set aside waits for nobody"
     told = operator_client.post("/oms/updates/retry", data={"csrf_token": csrf, "batch": str(batch.id)}, follow_redirects=True)
     assert "1 update will be carried out again" in told.text
     assert db.session.scalar(select(OmsUpdate.state).where(OmsUpdate.line == 2)) == "received"

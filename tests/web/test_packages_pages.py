@@ -70,6 +70,14 @@ def test_orders_of_one_buyer_are_combined_on_the_ship_page_shipped_with_one_numb
 def test_the_order_page_lists_tiktoks_packages_and_links_to_the_account(sg, market, operator_client):
     """A256, A268"""
     order = place(market, sg, ("MUG-01", 2), ("TEE-BLA-S", 1))
+    bulk = {"csrf_token": csrf_of(operator_client), "row_action": f"ship:{order.id}"}
+    form = operator_client.post("/orders/bulk", data=bulk).location
+    assert form == f"/orders/ship?order={order.id}", "what needs a tracking number is asked for it at once"
+    several = f"TikTok takes order {order.number} in several parcels only: at most 2 units in one."
+    for most, told in ((3, False), (2, True)):
+        market.post("settings", most_units_in_a_package=most)
+        for address, headers in ((form, {}), (f"/orders/{order.id}/split", {"HX-Request": "true"})):
+            assert (several in text_of(operator_client.get(address, headers=headers).text)) is told, (address, most)
     number = parcel(order, "NV000001", carrier="Ninja Van", quantities={"MUG-01": 2})
     push.push(number)
     take_in(sg, order.number)

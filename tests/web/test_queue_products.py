@@ -88,7 +88,7 @@ def _rows(page: BeautifulSoup) -> dict[str, dict[str, str]]:
 
 
 def test_a221_to_a225_each_status_is_shown_once_with_what_it_waits_for(queue: Account, viewer_client: FlaskClient) -> None:
-    page = _page(viewer_client, "/queue/products?per_page=50")
+    page = _page(viewer_client, "/queue/products?per_page=50&cols=name,account,template,status,message")
     rows = _rows(page)
     assert len(rows) == len(CASES) + 2, "orders' work is not in it"
     for status, (_, _, _, words) in CASES.items():

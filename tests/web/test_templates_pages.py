@@ -161,7 +161,7 @@ def test_the_grid_counts_products_and_its_mass_actions_say_first_what_they_will_
     ):
         assert heading in page.text
     row = re.search(r'<tr id="templates-1".*?</tr>', page.text, re.DOTALL)[0]
-    assert re.findall(r'<td class="text-end">(?:<a[^>]*>)?(\d+)', row) == ["2", "1", "1", "100"]
+    assert re.findall(r'class="text-end">(?:<a[^>]*>)?(\d+)', row) == ["2", "1", "1", "100"]
     assert f"/products/?account={account.id}&amp;template=1" in row
     overlap = text_of(operator_client.get("/templates/assign"))
     assert "2 products match several templates." in overlap

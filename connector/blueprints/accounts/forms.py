@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from wtforms import SelectField, StringField
-from wtforms.validators import Length
+from wtforms.validators import Length, ValidationError
 
 from connector.domain.policies import ORDER, SYNCHRONIZATION
 from connector.models.account import PRODUCTION, SANDBOX, Account
 from connector.services import magento, policies
-from connector.services.accounts import COUNTRIES, Choice
+from connector.services.accounts import COUNTRIES, PRACTICE_COUNTRIES, Choice, practice_is_there
 from connector.services.accounts.editing import store_views
 from connector.services.storefronts import LABELS, MAGENTO
 from connector.web.forms import Form, Required
@@ -74,7 +74,15 @@ class NewAccountForm(EditAccountForm):
     )
     field_order = ("title", "environment", "country", "storefront", "store_view", "locale", "sync_policy_id", "order_policy_id")
 
-    def new_choice(self) -> Choice:
+    def validate_country(self, field: SelectField) -> None:
+        if self.environment.data == SANDBOX and field.data and field.data not in PRACTICE_COUNTRIES:
+            shops = ", ".join(COUNTRIES[country] for country in PRACTICE_COUNTRIES)
+            raise ValidationError(f"The practice marketplace has no shop in {COUNTRIES[field.data]}. Choose one of {shops}.")
+
+    def new_choice(self, *, actor: str) -> Choice:
+        """What was chosen; for a Sandbox account the practice servers are connected first. Raises ``DomainError`` when they do not answer."""
+        if self.environment.data == SANDBOX:
+            practice_is_there(actor=actor)
         return _choice(self, self.environment.data, self.country.data)
 
 

@@ -41,7 +41,7 @@ def check_go_live(account_id: int) -> Response:
 def where(account: Account) -> dict[str, tuple[str, str]]:
     """Check -> (words, address) of the page where it is mended; none of a page that the user may not open."""
     own = ("Open the account", url_for("accounts.show", account_id=account.id))
-    known = dict.fromkeys(("Authorisation", "Scopes", "External storefront", "Sandbox stores are for tests"), own)
+    known = dict.fromkeys(("Authorisation", "Scopes", "External storefront", "Sandbox stores are for tests", "Clock"), own)
     known["Order policy"] = ("Open TikTok Policies", url_for("policies.index"))
     if can("configuration.read"):
         for name, part in (("TikTok app", "tiktok"), ("Magento connection", "magento"), ("Magento permissions", "magento"), ("Staging storefront", "go_live")):

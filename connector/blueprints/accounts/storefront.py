@@ -25,6 +25,8 @@ SECRET = {"autocomplete": "new-password"}
 
 
 class StorefrontForm(Form):
+    takes_keys = True
+
     base_url = StringField(
         "Base URL", [Required("Enter the address of the storefront"), Length(max=500)], description="Such as https://store.example.com",
         render_kw={"autocomplete": "off"},

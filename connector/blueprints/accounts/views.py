@@ -27,7 +27,7 @@ from connector.web.htmx import go_to, toast
 from connector.web.layout import Banner, banner_provider
 
 bp = Blueprint("accounts", __name__, url_prefix="/accounts")
-grid_routes(bp, ACCOUNTS, "accounts/index.html")
+grid_routes(bp, ACCOUNTS, "accounts/index.html", context=lambda: {"practice_country": accounts.next_practice_country()})
 
 #: Where a seller may be sent on to after the consent.
 NEXT_PAGES = {"setup": "setup.policies", "": ""}
@@ -59,7 +59,7 @@ def new() -> Any:
     if form.validate_on_submit():
         account = None
         with form.catching():
-            account = accounts.create(form.new_choice(), actor=current_user.email)
+            account = accounts.create(form.new_choice(actor=current_user.email), actor=current_user.email)
         if account is not None:
             return to_consent(account)
     return render_form("accounts/new.html", form=form)

@@ -15,6 +15,7 @@ from werkzeug.routing import Rule
 from connector.blueprints.api import models
 from connector.services import api_tokens
 from connector.services.oms import batches, signing
+from connector.services.oms.records import CSV_COLUMNS
 
 View = TypeVar("View", bound=Callable[..., Any])
 PROBLEM = "application/problem+json"
@@ -155,8 +156,16 @@ def _schemas() -> dict[str, Any]:
 
 
 FILE = {"type": "string", "format": "binary"}
+FEED_BODY: dict[str, Any] = {
+    "application/x-ndjson": {"type": "string", "description": "JSON Lines: each line is an OrderRecord."},
+    "text/csv": {
+        "type": "string",
+        "description": f"A heading, then a row for each line of an order, which is one unit; the order's facts stand in each. Columns: {', '.join(CSV_COLUMNS)}.",
+    },
+}
 BATCH_BODY: dict[str, Any] = {
     "text/csv": {"type": "string", "description": f"Columns: {', '.join(batches.COLUMNS)}."},
     "application/json": models.EventsBody,
+    "application/x-ndjson": {"type": "string", "description": "JSON Lines: each line is an event."},
     "multipart/form-data": {"type": "object", "properties": {"file": FILE}, "required": ["file"]},
 }

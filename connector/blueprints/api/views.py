@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import orjson
-from flask import Blueprint, Response, current_app, render_template, request, stream_with_context, url_for
+from flask import Blueprint, Response, current_app, render_template, request, url_for
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import func, select
 
 from connector.blueprints.api import models
-from connector.blueprints.api.openapi import BATCH_BODY, FILE, describe, operation
+from connector.blueprints.api.openapi import BATCH_BODY, FEED_BODY, describe, operation
 from connector.core.db import db, end_reading
 from connector.core.errors import DomainError, NotFoundError
 from connector.domain import oms_events
@@ -21,6 +20,7 @@ from connector.models.oms import EVENT, FEED_BUILDING, FEED_READY, OmsBatch, Oms
 from connector.services import api_tokens
 from connector.services.oms import batches, connection, feed, lookup, signing, updates
 from connector.web.auth import public
+from connector.web.feed_file import feed_file as send_feed
 from connector.web.problems import problem
 from connector.web.security import csrf
 from connector.web.tokens import check_account, current, throttled, token
@@ -66,7 +66,7 @@ def feeds() -> Response:
 @token(api_tokens.FEEDS)
 @operation(
     "Collect a feed's file",
-    {200: {"application/x-ndjson": FILE, "text/csv": FILE}, 206: {"application/x-ndjson": FILE, "text/csv": FILE}, 304: None},
+    {200: FEED_BODY, 206: FEED_BODY, 304: None},
     headers={
         "Range": "bytes=<first>-<last>: a part, for a collection that broke off.",
         "If-None-Match": "The ETag that you have.",
@@ -82,29 +82,7 @@ def feed_file(feed_id: int) -> Response:
         answer = problem(409, "Not ready", f"Feed {feed_id} is {row.state}.", remedy="Ask again in a minute.", code="oms.feed_not_ready")
         answer.headers["Retry-After"] = "60"
         return answer
-    headers = {"ETag": f'"{row.sha256}"', "Accept-Ranges": "bytes"}
-    if request.if_none_match.contains_weak(row.sha256):
-        return Response(status=304, headers=headers)
-    start, end = 0, row.size
-    part = request.range
-    same = request.if_range.etag in (None, row.sha256) and request.if_range.date is None
-    if part is not None and part.units == "bytes" and len(part.ranges) == 1 and same:
-        found = part.range_for_length(row.size)
-        if found is None:
-            answer = problem(416, "No such range", f"The file has {row.size} bytes.", remedy="Ask for a range inside the file.", code="api.range")
-            answer.headers["Content-Range"] = f"bytes */{row.size}"
-            return answer
-        start, end = found
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{row.size}"
-    headers |= {
-        "Content-Length": str(end - start),
-        "Content-Type": feed.MEDIA_TYPES[row.format],
-        "Content-Disposition": f'attachment; filename="{feed.file_name(row)}"',
-    }
-    by = f"{current().user.email} (API token {current().name})"
-    end_reading()
-    body: Iterable[bytes] = () if request.method == "HEAD" else stream_with_context(feed.stream(feed_id, start, end, by=by))
-    return Response(body, 206 if "Content-Range" in headers else 200, headers)
+    return send_feed(row, by=f"{current().user.email} (API token {current().name})")
 
 
 @bp.get(f"/v1/accounts/{ACCOUNT}/orders/<string(maxlength=60):number>")
@@ -114,6 +92,29 @@ def order(account_id: int, number: str) -> Response:
     """By TikTok's order id or by the store's number: the order as it is in a feed, and what became of your updates."""
     check_account(account_id)
     return _json(models.Order.model_validate(lookup.order(account_id, number)))
+
+
+@bp.get(f"/v1/accounts/{ACCOUNT}/updates")
+@token(api_tokens.UPDATES)
+@operation("List updates", {200: models.Updates}, query=models.UpdatesQuery, problems=(422,))
+def update_list(account_id: int) -> Response:
+    """What became of events, pulled statuses and lines of files, in the order in which they came: those that failed, one of yours, those of an order."""
+    check_account(account_id)
+    updates.known_account(account_id)
+    query = _query(models.UpdatesQuery)
+    rows = updates.listed(account_id, after=query.after, state=query.state, event_id=query.id, order_id=query.order_id, limit=query.limit + 1)
+    found = [models.Update.model_validate({**lookup.update(row), "number": row.id, "order_id": row.order_number, "source": row.source}) for row in rows]
+    return _json(models.Updates(updates=found[: query.limit], more=len(rows) > query.limit))
+
+
+@bp.get(f"/v1/accounts/{ACCOUNT}/carriers")
+@token(api_tokens.UPDATES)
+@operation("List carriers", {200: models.Carriers})
+def carriers(account_id: int) -> Response:
+    """The names that shipped may carry: TikTok's own of the account, and those that the account's order policy maps."""
+    check_account(account_id)
+    updates.known_account(account_id)
+    return _json(models.Carriers(carriers=[models.Carrier(name=name, tiktok=tiktok) for name, tiktok in lookup.carriers(account_id).items()]))
 
 
 @bp.post(f"/v1/accounts/{ACCOUNT}/events")
@@ -126,7 +127,7 @@ def events(account_id: int) -> Response:
     if (request.content_length or len(raw)) > LARGEST_EVENTS:  # a chunked body has no length of its own
         return problem(413, "Too large", "The body has more than 1 MB.", remedy="Send fewer events at once.", code="api.too_large")
     found = connection.get(account_id)
-    age = signing.age(found.secret if found and found.active else secrets.token_urlsafe(), request.headers, raw)
+    age = signing.age(connection.all_secrets(found) if found and found.active else [secrets.token_urlsafe()], request.headers, raw)
     if age is None or abs(age) > signing.WINDOW:
         return _not_proved(age)
     end_reading()
@@ -137,8 +138,8 @@ def events(account_id: int) -> Response:
             422, "Not understood", "The body is not {\"events\": [...]} with 1 to 1000 events.", field="events", code="api.body",
             remedy="Send the events as a list under events.",
         )  # fmt: skip
-    taken = updates.receive(account_id, EVENT, entries)
-    rejected = [models.EntryProblem(id=one.id, field=one.field, message=one.message, remedy=one.remedy) for one in taken.bad]
+    taken = updates.receive(account_id, EVENT, [updates.Line(index, entry) for index, entry in enumerate(entries)])
+    rejected = [models.EntryProblem(index=one.line, id=one.id, field=one.field, message=one.message, remedy=one.remedy) for one in taken.bad]
     return _json(models.EventsAnswer(accepted=taken.accepted, repeated=taken.repeated, rejected=rejected), 202)
 
 
@@ -200,7 +201,7 @@ def _description() -> dict[str, Any]:
 def _not_proved(age: timedelta | None) -> Response:
     """``age`` of a signature that fits, but is too old or too young; None when it does not fit."""
     if age is None:
-        detail = "The signature does not fit the body, or the account has no active OMS connection."
+        detail = signing.unreadable(request.headers) or "The signature does not fit the body, or the account has no active OMS connection."
         remedy = f"Sign the timestamp, a full stop and the raw body with the connection's secret, and send {signing.TIMESTAMP} and {signing.SIGNATURE}."
     else:
         side = "behind" if age > timedelta() else "ahead of"

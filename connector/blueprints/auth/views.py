@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 from flask_login import current_user
@@ -34,6 +35,17 @@ from connector.web.htmx import go_to, toast
 bp = Blueprint("auth", __name__)
 
 grid_routes(bp, USERS, "auth/users.html", rule="/users", name="users")
+
+
+@bp.before_request
+def _under_one_name() -> AnyResponse | None:
+    """Who opens http://localhost:5000 goes on under PUBLIC_URL's own name for this machine: TikTok's consent page leads back there, and a session begun
+    under another name would not be found."""
+    ours = urlsplit(current_app.config["CONNECTOR"].public_url)
+    here = urlsplit(f"//{request.host}")
+    if request.method == "GET" and here.hostname == "localhost" and ours.hostname == "127.0.0.1" and here.port == ours.port:
+        return redirect(f"{ours.scheme}://{ours.netloc}{request.full_path.rstrip('?')}", 303)
+    return None
 
 
 def _typed_email() -> str:

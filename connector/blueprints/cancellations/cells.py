@@ -12,6 +12,7 @@ from connector.core.clock import utcnow
 from connector.domain import cancellations as requests
 from connector.grids import Column
 from connector.grids.cancellations import answer_words, stage_words
+from connector.services.orders.recall import UNDER_WAY
 from connector.web import filters
 from connector.web.cells import Cell, badge
 
@@ -33,12 +34,12 @@ def cancel_items(value: Mapping[str, Any] | None, row: Row, column: Column) -> s
 
 
 def items_words(request: Mapping[str, Any]) -> str:
-    """Units and what TikTok would refund, its own figures verbatim."""
+    """Units and what TikTok would refund."""
     units = len(request.get("cancel_line_items") or ())
     amount = request.get("refund_amount") or {}
     parts = [f"{units} unit{'' if units == 1 else 's'}"] if units else []
     if amount.get("refund_total"):
-        parts.append(f"{amount['refund_total']} {amount.get('currency') or ''}".strip())
+        parts.append(filters.amount(amount["refund_total"], amount.get("currency")))
     return ", ".join(parts)
 
 
@@ -70,8 +71,13 @@ def units(value: Mapping[str, int] | None, row: Row, column: Column) -> str:
     return ", ".join(f"{quantity} × {sku}" for sku, quantity in (value or {}).items())
 
 
+def see_to_by(value: Any, row: Row, column: Column) -> Any:
+    """Time left by the shop's clock while the parcel is under way; nothing afterwards."""
+    return filters.deadline(value, utcnow() + timedelta(seconds=row["offset"] or 0)) if value and row["raw_state"] in UNDER_WAY else ""
+
+
 CANCELLATION_CELLS: dict[str, Cell] = {
     "order_link": order_link, "cancel_reason": cancel_reason, "cancel_items": cancel_items, "respond_by": respond_by, "cancel_status": cancel_status,
     "order_stage": order_stage, "cancel_answer": cancel_answer,
 }  # fmt: skip
-RECALL_CELLS: dict[str, Cell] = {"units": units}
+RECALL_CELLS: dict[str, Cell] = {"units": units, "see_to_by": see_to_by}

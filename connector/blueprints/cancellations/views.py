@@ -21,7 +21,7 @@ from connector.models.order import Cancellation, OrderLine
 from connector.models.trace import Decision, Event
 from connector.services import accounts, cancellations, connections, runs
 from connector.services.orders import recall
-from connector.web.auth import requires
+from connector.web.auth import requires, safe_next
 from connector.web.grids import grid_routes
 from connector.web.htmx import go_to, toast
 
@@ -97,12 +97,14 @@ def show(cancellation_id: int) -> AnyResponse | str:
 @bp.route("/answer", methods=["GET", "POST"])
 @requires("cancellations.write")
 def answer() -> AnyResponse | str | tuple[str, int]:
-    """What accepting or rejecting these requests will do, order by order, before anything is done."""
-    chosen = request.values.get("answer", APPROVE)
+    """What accepting or rejecting these requests will do, order by order, before anything is done. ``chosen``: how many were, if more than are asked
+    about; ``back``: where to go on to afterwards, in place of the run's page."""
+    chosen, back = request.values.get("answer", APPROVE), safe_next(request.values.get("back"), "")
     ids = list(dict.fromkeys(int(one) for one in request.values.getlist("id") if one.isdigit()))[:ANSWER_LIMIT]
     if not ids or chosen not in ANSWERS:
         toast("Choose the requests to answer in the list.", "warning")
         return go_to(url_for("cancellations.index"))
+    left = max(request.values.get("chosen", 0, type=int) - len(ids), 0)
     problem: DomainError | None = None
     if request.method == "POST":
         reasons = {one: request.form.get(f"reason-{one}", "") for one in ids}
@@ -118,21 +120,25 @@ def answer() -> AnyResponse | str | tuple[str, int]:
         except DomainError as error:
             problem = error
         else:
-            toast(f"{ANSWERS[chosen]}: the answers are being sent to TikTok.")
+            toast(f"{ANSWERS[chosen]}: the {'answers are' if len(ids) > 1 else 'answer is'} being sent to TikTok.")
+            if left:
+                toast(f"{left} of the chosen requests still wait: choose them here.", "info")
+            if left or back:
+                return go_to(back or url_for("cancellations.index"))
             return go_to(url_for("queue.run", run_id=submitted[0].run_id) if len(submitted) == 1 else url_for("queue.index"))
     try:
         previews = cancellations.preview(ids, chosen)
     except (DomainError, ApiError) as error:
         words = str(error) if isinstance(error, DomainError) else f"{describe(error).title}: {error}"
         toast(words, "danger")
-        return go_to(url_for("cancellations.index"))
+        return go_to(back or url_for("cancellations.index"))
     if not previews:
         toast("These requests do not exist any more.", "warning")
-        return go_to(url_for("cancellations.index"))
+        return go_to(back or url_for("cancellations.index"))
     offered = dict(pair for one in previews for pair in one.reasons)
     known = {one.id: one for one in db.session.scalars(select(Cancellation).where(Cancellation.id.in_(ids)))}
     page = render_template(
         "cancellations/answer.html", previews=previews, requests=known, offered=offered, answer=chosen, ids=ids, problem=problem, rejecting=chosen == REJECT,
-        label=ANSWERS[chosen], possible=[one for one in previews if one.possible],
+        label=ANSWERS[chosen], left=left, back=back, possible=[one for one in previews if one.possible],
     )  # fmt: skip
     return (page, 422) if problem else page

@@ -12,6 +12,8 @@ SECRET = {"autocomplete": "new-password"}
 
 
 class TikTokAppForm(Form):
+    takes_keys = True
+
     app_key = StringField("App key", [Length(max=100)], description="From Partner Center > App & Service.", render_kw={"autocomplete": "off"})
     app_secret = PasswordField("App secret", [Length(max=200)], description=KEEP, render_kw=SECRET)
     service_id = StringField(
@@ -20,8 +22,13 @@ class TikTokAppForm(Form):
 
 
 class MagentoForm(Form):
+    takes_keys = True
+
     base_url = StringField(
-        "Base URL", [Required("Enter the address of your store")], description="Such as https://shop.example.com", render_kw={"autocomplete": "off"}
+        "Base URL",
+        [Required("Enter the address of your store"), Length(max=500)],
+        description="Such as https://shop.example.com",
+        render_kw={"autocomplete": "off"},
     )
     auth_kind = SelectField(
         "Access",
@@ -52,6 +59,8 @@ class GeneralForm(Form):
 
 
 class MailForm(Form):
+    takes_keys = True
+
     smtp_url = PasswordField("Mail server", [Length(max=300)], description=f"smtp://host:port or smtps://user:password@host:port. {KEEP}", render_kw=SECRET)
     sender = StringField("Sender", [Length(max=254)], description="Such as connector@your-shop.com.")
 
@@ -59,7 +68,7 @@ class MailForm(Form):
 class NotificationsForm(Form):
     recipients = TextAreaField("Recipients", description="E-mail addresses, one a line.")
     authorisation = BooleanField("An authorisation ends or has ended")
-    failures = BooleanField("Orders fail")
+    failures = BooleanField("Orders fail, or an OMS does not collect its feeds")
     deadlines = BooleanField("A deadline of TikTok's comes near or has passed")
     ship_hours = IntegerField(
         "Warn before shipping deadlines (hours)", [NumberRange(1, 240, "Enter 1 to 240 hours")], default=24, description="Ship by, and automatic cancellation."

@@ -1,4 +1,4 @@
-"""The board of pending actions (A271): six states, each entry with its countdown; searched by up to 100 ids."""
+"""The board of pending actions (A271): six states and recalls, each entry with its countdown; searched by up to 100 ids."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from flask import Blueprint, current_app, make_response, render_template, reques
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
+from connector.domain.cancellations import APPROVE, REJECT
+from connector.domain.deadlines import TO_SHIP
 from connector.grids.orders import STATUS_LABELS
 from connector.services import accounts, deadlines
 from connector.services.deadlines import Deadline
 from connector.web import filters
-from connector.web.auth import requires
+from connector.web.auth import can, requires
 from connector.web.cells import badge
 from connector.web.htmx import wants_partial
 from connector.web.layout import Banner, banner_provider
@@ -86,11 +88,23 @@ def status_badge(status: str) -> Markup:
     return badge(label.text, label.tone) if label else badge(status or "no status", "neutral")
 
 
+@bp.app_template_global("deadline_actions")
+def actions_of(entry: Deadline, back: str) -> list[tuple[str, str]]:
+    """(label, address) of what the signed-in person may do about an entry at once. Each page asks before it does anything, and then leads ``back``."""
+    if entry.kind == deadlines.ANSWER_CANCELLATION and can("cancellations.write"):
+        pages = (("Accept", APPROVE), ("Reject", REJECT))
+        return [(label, url_for("cancellations.answer", answer=answer, id=entry.subject_id, back=back)) for label, answer in pages]
+    if entry.kind == deadlines.ANSWER_RETURN and can("returns.write"):
+        pages = (("Accept", "accept"), ("Reject", "reject"))
+        return [(label, url_for("returns.answer", kind=kind, ids=entry.subject_id, back=back)) for label, kind in pages]
+    if entry.kind in (deadlines.SHIP_BY, deadlines.AUTO_CANCEL) and entry.status in TO_SHIP and can("orders.write"):
+        return [("Ship", url_for("orders.ship_form", order=entry.order_id, back=back))]
+    return []
+
+
 @bp.app_template_global("deadline_left")
 def time_left(entry: Deadline) -> Markup:
     """Time left, by our own clock, for the script that counts it down."""
-    if entry.here_at is None:
-        return Markup('<span class="text-secondary">no date</span>')
     return Markup(str(filters.deadline(entry.here_at)).replace("<time ", "<time data-countdown ", 1))  # noqa: S704 - our own markup
 
 

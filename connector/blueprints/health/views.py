@@ -27,8 +27,9 @@ def healthz() -> Response:
 @bp.get("/readyz")
 @public
 def readyz() -> tuple[Response, int]:
-    """The database, Redis and the scheduler answer; each fault is named."""
-    checks = {"database": _database(), "redis": _redis(), "scheduler": _scheduler()}
+    """The database, Redis and the scheduler answer; each fault is named. 503 while the database is away."""
+    database = _database()
+    checks = {"database": database, "redis": _redis(), "scheduler": _scheduler() if database == "ok" else "Not known without the database."}
     ready = checks["database"] == "ok"  # without Redis pages still work and the sweeper catches up
     return jsonify(status="ok" if ready else "unavailable", checks=checks), 200 if ready else 503
 
@@ -36,8 +37,18 @@ def readyz() -> tuple[Response, int]:
 @bp.get("/metrics")
 @public
 def metrics() -> Response:
-    """Counts of orders by state and of runs by state, for Prometheus."""
+    """What answers, and counts of orders by state and of runs by state, for Prometheus. Counts are left out while the database is away."""
     registry = CollectorRegistry()
+    answers = Gauge("connector_up", "1 when this part answers", ["part"], registry=registry)
+    database = _database()
+    answers.labels("database").set(database == "ok")
+    answers.labels("redis").set(_redis() == "ok")
+    if database == "ok":
+        _counts(registry)
+    return Response(generate_latest(registry), mimetype="text/plain; version=0.0.4")
+
+
+def _counts(registry: CollectorRegistry) -> None:
     orders = Gauge("connector_orders", "Orders by import state", ["state"], registry=registry)
     for state, count in db.session.execute(select(Order.state, func.count()).group_by(Order.state)):
         orders.labels(state).set(count)
@@ -47,13 +58,13 @@ def metrics() -> Response:
     age = Gauge("connector_scheduler_silent_seconds", "Seconds since the scheduler's last sign of life", registry=registry)
     beat = db.session.get(Heartbeat, "scheduler")
     age.set((utcnow() - beat.at).total_seconds() if beat else float("inf"))
-    return Response(generate_latest(registry), mimetype="text/plain; version=0.0.4")
 
 
 def _database() -> str:
     try:
         db.session.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
+        db.session.rollback()
         return f"The database does not answer: {type(error).__name__}. Check DATABASE_URL."
     return "ok"
 

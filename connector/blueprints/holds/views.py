@@ -41,7 +41,7 @@ def countdown(seconds: float) -> Markup:
     """Time left, as the page's script writes it every second as well (``app.js``, ``data-countdown``: seconds left when the page was made)."""
     whole = max(0, int(seconds))
     hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
-    words = f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+    words = f"{hours} h {minutes:02d} min left" if hours else f"{minutes} min {rest:02d} s left"
     return Markup('<strong class="countdown" data-countdown="{}">{}</strong>').format(whole, words if whole else "ends now")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from flask import Blueprint, render_template, request, url_for
@@ -11,7 +12,9 @@ from connector.core.db import db
 from connector.core.errors import DomainError
 from connector.models.account import Account, MagentoConnection
 from connector.services import accounts, deadlines, events, figures, schedules
+from connector.services.oms import standing
 from connector.services.orders import causes, flags
+from connector.services.orders.flags import Band
 from connector.services.orders.providers import known_providers
 from connector.web.auth import requires
 from connector.web.filters import user_zone
@@ -58,13 +61,30 @@ def board() -> str:
     return render_template("home/_board.html", **_facts())
 
 
+def _to_ship(bands: Sequence[Band]) -> list[tuple[str, str, int]]:
+    """(choice of the orders grid's filter "Due within", words, orders): "within 24 hours" holds what has to leave within 4, as the filter does."""
+    rows, within = [], 0
+    for band in bands:
+        if band.hours == 0:
+            rows.append(("late", "late", band.orders))
+        elif band.hours is None:
+            rows.append(("later", "later", band.orders))
+        else:
+            within += band.orders
+            rows.append((f"ship{band.hours}", f"within {band.hours} hours", within))
+    return rows
+
+
 def _facts() -> dict[str, object]:
-    groups = causes.groups()
+    groups, attention = causes.groups(), flags.attention()
     return {
         "answers": deadlines.upcoming(limit=DUE_ROWS, kinds=(deadlines.ANSWER_CANCELLATION, deadlines.ANSWER_RETURN, deadlines.RECALL)),
         "due": deadlines.upcoming(limit=DUE_ROWS, within=DUE_WITHIN, kinds=(deadlines.SHIP_BY, deadlines.AUTO_CANCEL)),
-        "attention": flags.attention(),
+        "attention": attention,
+        "to_ship": _to_ship(attention.to_ship),
+        "next_ship_by": next(iter(deadlines.upcoming(limit=1, kinds=(deadlines.SHIP_BY,))), None),
         "causes": groups,
+        "oms": standing.standing(),
         "carriers": {group.account_id: [one.name for one in known_providers(group.account_id)] for group in groups if group.fix == causes.MAP_CARRIER},
         "figures": figures.last_days(user_zone()),
         "catalogue": figures.catalogue(),

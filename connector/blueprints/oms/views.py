@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
@@ -25,6 +26,8 @@ from connector.services import accounts, runs, settings, users
 from connector.services.oms import announce, batches, connection, feed, folder, practice, updates
 from connector.services.oms.connection import FORMATS, Choice
 from connector.web.auth import requires
+from connector.web.feed_file import feed_file
+from connector.web.filters import user_zone
 from connector.web.forms import Form, render_form
 from connector.web.grids import grid_routes
 from connector.web.htmx import go_to, toast
@@ -98,17 +101,12 @@ def make() -> AnyResponse:
 @bp.get("/feeds/<int:feed_id>/file")
 @requires("oms.write")
 def download(feed_id: int) -> AnyResponse:
-    """The file. It holds buyers' addresses, so it is not for viewers."""
+    """The file, or the rest of it. It holds buyers' addresses, so it is not for viewers."""
     found = feed.get(feed_id)
     if found.state != FEED_READY:
         toast(f"Feed {found.number} is still being written.", "warning")
         return go_to(url_for("oms.index"))
-    response = Response(stream_with_context(feed.stream(feed_id, by=current_user.email)), content_type=feed.MEDIA_TYPES[found.format])
-    response.headers["Content-Disposition"] = f'attachment; filename="{feed.file_name(found)}"'
-    response.headers["Cache-Control"] = "no-store"
-    response.content_length = found.size
-    response.set_etag(found.sha256)
-    return response
+    return feed_file(found, by=current_user.email)
 
 
 # --- updates and batches
@@ -217,12 +215,40 @@ def save(account_id: int) -> Any:
 @bp.post("/connections/<int:account_id>/secret")
 @requires("accounts.write")
 def secret(account_id: int) -> AnyResponse:
-    """A new secret, shown this once."""
+    """A new secret, shown this once; the old one counts beside it for a day."""
     account = accounts.get(account_id)
     made = connection.new_secret(account_id, actor=current_user.email)
     row = connection.known(account_id)
     names = ("active", "feed_formats", "feed_minutes", "notify_url", "pull_url", "pull_minutes", "drop_folder")
     return _page(account, ConnectionForm(formdata=None, data={name: getattr(row, name) for name in names}), secret=made)
+
+
+@bp.post("/connections/<int:account_id>/secret/end")
+@requires("accounts.write")
+def end_secret(account_id: int) -> AnyResponse:
+    """End now: the old secret counts no longer."""
+    if connection.end_old_secrets(account_id, actor=current_user.email):
+        toast("The old secret is ended. Only the newest one counts.")
+    else:
+        toast("No old secret counted any more.", "warning")
+    return go_to(url_for("oms.edit", account_id=account_id))
+
+
+@bp.post("/connections/<int:account_id>/begin-again")
+@requires("oms.write")
+def begin_again(account_id: int) -> AnyResponse:
+    """Feeds from a day on are wanted once more: the OMS is new, or has lost what it had."""
+    day = request.form.get("since", "").strip()
+    try:
+        since = datetime.fromisoformat(day).replace(tzinfo=user_zone()) if day else None
+        connection.begin_again(account_id, since, actor=current_user.email)
+    except (ValueError, OverflowError):
+        toast(f"{day!r} is no day. Write it as 2026-03-01, or leave it empty for every order.", "danger")
+    except DomainError as error:
+        toast(str(error), "danger")
+    else:
+        toast(f"The next feed holds every order{f' changed since {day}' if day else ''}. Choose Make feed now to have it at once.")
+    return go_to(url_for("oms.edit", account_id=account_id))
 
 
 @bp.post("/connections/<int:account_id>/practice")
@@ -253,11 +279,15 @@ def test(account_id: int) -> AnyResponse:
 
 def _page(account: Account, form: Form, *, secret: str | None = None) -> Response:
     row = connection.get(account.id)
-    about = Event.account_id == account.id, Event.kind.in_(("oms.saved", "oms.secret_changed", "oms.tested", "oms.announce_failed"))
+    about = (
+        Event.account_id == account.id,
+        Event.kind.in_(("oms.saved", "oms.secret_changed", "oms.secret_ended", "oms.begin_again", "oms.not_collected", "oms.tested", "oms.announce_failed")),
+    )
     happened = db.session.scalars(select(Event).where(*about).order_by(Event.id.desc()).limit(8)).all()
     watched = folder.place(account.id) / "in" if row is not None and row.drop_folder else None
     response = render_form(
-        "oms/edit.html", form=form, account=account, row=row, secret=secret, happened=happened, folder=watched, public_url=settings.config().public_url
-    )
+        "oms/edit.html", form=form, account=account, row=row, secret=secret, old_until=connection.old_until(row) if row else None, happened=happened,
+        folder=watched, public_url=settings.config().public_url,
+    )  # fmt: skip
     response.headers["Cache-Control"] = "no-store"
     return response

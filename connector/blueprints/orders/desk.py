@@ -13,12 +13,13 @@ from connector.blueprints.orders.views import bp, find
 from connector.clients.errors import ApiError, describe
 from connector.core.db import db
 from connector.core.errors import DomainError
+from connector.grids.orders import SHIP_LIMIT
 from connector.models.order import Shipment
 from connector.services import accounts, events
-from connector.services.orders import combining, polling, push, ship, ship_file
+from connector.services.orders import combining, polling, push, ship, ship_file, splitting
 from connector.services.orders.providers import known_providers
 from connector.services.orders.ship import Tracking
-from connector.web.auth import requires
+from connector.web.auth import requires, safe_next
 from connector.web.filters import user_zone
 from connector.web.forms import render_form
 from connector.web.htmx import go_to, toast
@@ -52,8 +53,11 @@ def import_form() -> AnyResponse | str:
 @bp.route("/ship", methods=["GET", "POST"])
 @requires("orders.write")
 def ship_form() -> AnyResponse | str | tuple[str, int]:
-    """Carrier and tracking number for orders that Magento has no shipment for; the others are sent with theirs."""
-    ids = [int(one) for one in request.values.getlist("order") if one.isdigit()][:500]
+    """Carrier and tracking number for orders that Magento has no shipment for; the others are sent with theirs. ``chosen``: how many were, if more than are
+    shown; ``back``: where to go on to afterwards, in place of the run's page."""
+    ids = list(dict.fromkeys(int(one) for one in request.values.getlist("order") if one.isdigit()))[:SHIP_LIMIT]
+    left = max(request.values.get("chosen", 0, type=int) - len(ids), 0)
+    back = safe_next(request.values.get("back"), "")
     if not ids:
         toast("Choose the orders to ship in the list.", "warning")
         return go_to(url_for("orders.index"))
@@ -66,15 +70,31 @@ def ship_form() -> AnyResponse | str | tuple[str, int]:
         except DomainError as error:
             problem = error
         else:
-            toast(f"Shipping {sum(1 for _ in submitted)} account's orders." if len(submitted) > 1 else "Shipping started.")
+            toast(f"Shipping the orders of {len(submitted)} accounts." if len(submitted) > 1 else "Shipping started.")
+            if left:
+                toast(f"{left} of the chosen orders still wait: choose them here.", "info")
+            if left or back:
+                return go_to(back or url_for("orders.index", tab="awaiting_shipment"))
             return go_to(url_for("queue.run", run_id=submitted[0].run_id) if len(submitted) == 1 else url_for("queue.index"))
     previews = ship.preview(ids)
     carriers = {account_id: [one.name for one in known_providers(account_id)] for account_id in {one.account_id for one in previews}}
     try:
         offers = combining.offers([one.order_id for one in previews if one.kind in (ship.FORM, ship.READY) and not one.combined_with])
-    except ApiError:
-        offers = None
-    page = render_template("orders/ship.html", previews=previews, carriers=carriers, entered=entered, problem=problem, ids=ids, offers=offers)
+        demands = splitting.demands([one.order_id for one in previews if one.kind in (ship.FORM, ship.READY)])
+    except (ApiError, DomainError):
+        offers, demands = None, {}
+    page = render_template(
+        "orders/ship.html",
+        previews=previews,
+        carriers=carriers,
+        entered=entered,
+        problem=problem,
+        ids=ids,
+        offers=offers,
+        demands=demands,
+        left=left,
+        back=back,
+    )
     return (page, 422) if problem else page
 
 
@@ -83,7 +103,7 @@ def ship_form() -> AnyResponse | str | tuple[str, int]:
 def combine() -> AnyResponse:
     """One package of these orders (A269); back to the page on which they are shipped."""
     ids = [int(one) for one in request.form.getlist("order") if one.isdigit()][: combining.MOST + 1]
-    page = [one for one in request.form.getlist("page") if one.isdigit()][:500]
+    page = [one for one in request.form.getlist("page") if one.isdigit()][:SHIP_LIMIT]
     try:
         toast(combining.combine(ids, actor=current_user.email))
     except (DomainError, ApiError) as error:

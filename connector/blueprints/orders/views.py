@@ -11,13 +11,16 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from connector.blueprints.orders.cells import ORDER_CELLS
 from connector.blueprints.orders.forms import NoteForm, RejectForm
+from connector.clients.errors import ApiError
 from connector.core.db import db, unit_of_work
+from connector.core.errors import DomainError
+from connector.domain.shipping import OPEN_LINE
 from connector.grids.orders import STATE_LABELS, STATUS_LABELS, orders_grid
 from connector.models.aftersales import CreditMemo, Return
 from connector.models.order import Cancellation, MagentoOrderIntent, Order, OrderLine, OrderPayload, Reservation, Shipment
 from connector.models.trace import ApiCall, Decision, Event
 from connector.services import connections, events
-from connector.services.orders import combining, recall, reject, ship
+from connector.services.orders import combining, recall, reject, ship, splitting
 from connector.services.recording import mask
 from connector.web.auth import can, requires
 from connector.web.forms import render_form
@@ -57,11 +60,13 @@ def _facts(found: Order, revealed: bool) -> dict[str, Any]:
     payload = db.session.get(OrderPayload, found.id)
     address = (payload.address if payload else None) or {}
     about = (Event.subject_type == "order", Event.subject_id == str(found.id))
+    lines = db.session.scalars(select(OrderLine).where(OrderLine.order_id == found.id).order_by(OrderLine.id)).all()
     return {
         "order": found,
         "account": found.account,
         "now": connections.shop_now(found.account),
-        "lines": db.session.scalars(select(OrderLine).where(OrderLine.order_id == found.id).order_by(OrderLine.id)).all(),
+        "lines": lines,
+        "several_units": sum(line.remote_status in OPEN_LINE for line in lines) > 1,
         "parcels": db.session.scalars(select(Shipment).where(Shipment.order_id == found.id).order_by(Shipment.id)).all(),
         "packages": packages_of(payload),
         "combined_with": combining.shares([found.id]).get(found.id, ()),
@@ -87,6 +92,23 @@ def _facts(found: Order, revealed: bool) -> dict[str, Any]:
         "ship_refusal": ship.why_not(found),
         "can_reject": found.remote_status in reject.REJECTABLE,
     }  # fmt: skip
+
+
+@bp.get("/<int:order_id>/split")
+@requires("orders.read")
+def split(order_id: int) -> AnyResponse | str:
+    """Whether TikTok takes the order in several parcels only. Only TikTok knows, so the order's page asks when it stands there already."""
+    found = find(order_id)
+    problem = ""
+    try:
+        demand = splitting.demands([order_id]).get(order_id)
+    except (ApiError, DomainError) as error:
+        demand, problem = None, str(error)
+    if wants_partial():
+        return render_template("orders/_split.html", demand=demand, problem=problem)
+    words = f"{demand['message']} {demand['remedy']}" if demand else problem or f"TikTok takes order {found.number} in one parcel."
+    toast(words, "warning" if demand or problem else "success")
+    return go_to(url_for("orders.order", order_id=order_id, _anchor="packages"))
 
 
 def packages_of(payload: OrderPayload | None) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from connector.domain.money import minor_unit
 from connector.grids.returns import ANSWER_LIMIT
 from connector.models.aftersales import CreditMemo
 from connector.services import events, return_pictures
-from connector.web.auth import requires
+from connector.web.auth import requires, safe_next
 from connector.web.htmx import go_to, toast
 
 KINDS = {"accept": "Accept", "reject": "Reject"}
@@ -47,14 +47,16 @@ class Group:
 @requires("returns.write")
 def answer() -> AnyResponse | str | tuple[str, int]:
     """What will be sent for each return and what follows in Magento; with ``confirm`` it is done. ``kind``: accept, reject; ``decision``: TikTok's word for
-    one of several ways to accept or reject; ``ids``: ours, separated by commas."""
+    one of several ways to accept or reject; ``ids``: ours, separated by commas; ``chosen``: how many were, if more than are asked about; ``back``: where to
+    go on to afterwards, in place of the run's page."""
     from connector.services import returns
 
-    kind, decision = request.values.get("kind", ""), request.values.get("decision", "")
+    kind, decision, back = request.values.get("kind", ""), request.values.get("decision", ""), safe_next(request.values.get("back"), "")
     ids = [int(one) for one in dict.fromkeys(request.values.get("ids", "").split(",")) if one.isdigit()][:ANSWER_LIMIT]
     if kind not in KINDS or not ids:
         toast("Nothing was done: choose the returns in the list first.", "warning")
         return go_to(url_for("returns.index"))
+    left = max(request.values.get("chosen", 0, type=int) - len(ids), 0)
     previews = returns.preview(ids, kind, decision)
     ready = [one for one in previews if one.possible]
     groups = _groups(ready)
@@ -68,6 +70,10 @@ def answer() -> AnyResponse | str | tuple[str, int]:
             problem = DomainError(error.code, f"{describe(error).title}: {error}", describe(error).advice)
         else:
             toast(f"{KINDS[kind]}: {len(ready)} return{'' if len(ready) == 1 else 's'}.")
+            if left:
+                toast(f"{left} of the chosen returns stay as they are: choose them here.", "info")
+            if left or back:
+                return go_to(back or url_for("returns.index"))
             return go_to(url_for("queue.run", run_id=submitted[0].run_id) if len(submitted) == 1 else url_for("queue.index"))
     page = render_template(
         "returns/answer.html",
@@ -75,7 +81,8 @@ def answer() -> AnyResponse | str | tuple[str, int]:
         verb=KINDS[kind],
         decision=decision,
         ids=ids,
-        left=max(_number(request.values.get("chosen", "")) - len(ids), 0),
+        left=left,
+        back=back,
         ready=ready,
         refused=[one for one in previews if not one.possible],
         groups=groups,
@@ -88,10 +95,6 @@ def answer() -> AnyResponse | str | tuple[str, int]:
         most_pictures=return_pictures.MOST_UPLOADED,
     )
     return (page, 422) if problem else page
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdigit() and len(text) < 10 else 0
 
 
 def _groups(ready: Sequence[Any]) -> list[Group]:

@@ -45,7 +45,7 @@ def status_words(status: str, arbitrated: str = "", *, verbatim: bool = True) ->
     if not known:
         drawn += _HINT
     elif verbatim:
-        drawn += Markup('<small class="return-word">{}</small>').format(status)
+        drawn += Markup('<small class="return-word" title="{0}">{0}</small>').format(status)
     return drawn + arbitration_words(arbitrated)
 
 

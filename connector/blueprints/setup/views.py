@@ -153,7 +153,7 @@ def finish() -> AnyResponse:
 def _keep_account(form: Any) -> Any:
     present = setup.account()
     if present is None:
-        return accounts.create(form.new_choice(), actor=current_user.email)
+        return accounts.create(form.new_choice(actor=current_user.email), actor=current_user.email)
     return accounts.update(present.id, form.choice(present), actor=current_user.email)
 
 

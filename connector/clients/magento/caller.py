@@ -44,6 +44,10 @@ def normalise_base_url(text: str) -> str:
         raise BadBaseUrl(f"Start the address with https://, for example https://{url.rpartition('://')[2] or 'shop.example'}")
     if not parts.hostname:
         raise BadBaseUrl("The address has no host name, for example https://shop.example")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError:
+        raise BadBaseUrl(f"{parts.hostname} is no host name: a part of it is empty or longer than 63 characters") from None
     if parts.username or parts.password:
         raise BadBaseUrl("Leave user name and password out of the address")
     if parts.query or parts.fragment:

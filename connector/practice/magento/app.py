@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from flask import Flask, Response, request
 
-from . import bulk, control, demo_world, handlers
+from . import bulk, control, demo_world, handlers, pages
 from .auth import Nonces, authorise, revoke
 from .errors import CRASH_TEXT, NO_ROUTE, Crash, Masked, RestError, error_page, maintenance_page, to_xml
 from .faults import BEFORE_EFFECT, Fault, Faults, hang_up
@@ -184,11 +184,12 @@ def scope(path: str, world: Doc) -> tuple[Doc, str]:
 def create_app(data_dir: Path) -> Flask:
     """The practice store as a WSGI application; thread-safe, one process per data directory."""
     gateway = Gateway(Path(data_dir))
-    app = Flask("practice_magento", static_folder=None)
+    app = Flask(__name__, static_folder=None)
     app.extensions["practice_magento"] = gateway
     app.register_blueprint(control.blueprint(gateway))
+    app.register_blueprint(pages.blueprint(gateway))
 
-    @app.route("/", defaults={"path": ""}, methods=METHODS)
+    @app.route("/", defaults={"path": ""}, methods=[method for method in METHODS if method != "GET"])
     @app.route("/<path:path>", methods=METHODS)
     def everything(path: str) -> Response:
         raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or request.full_path

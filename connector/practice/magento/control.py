@@ -23,6 +23,13 @@ _MERGED = ("carriers", "payments")
 _MEMO_SUMS = ("shipping_amount", "adjustment_positive", "adjustment_negative")
 
 
+def first_source(db: Any, store_id: int) -> str | None:
+    """The source that a store view ships from first."""
+    stock = stock_of_store(db.config("world"), store_id)
+    codes = Stock(db, stock["stock_id"]).codes if stock else []
+    return codes[0] if codes else None
+
+
 def blueprint(gateway: Any) -> Blueprint:
     """The control routes over one gateway."""
     api = Blueprint("practice", __name__, url_prefix="/practice")
@@ -200,15 +207,9 @@ def blueprint(gateway: Any) -> Blueprint:
         source = given.pop("source_code", None)
         if source is None:
             with storage.read() as db:
-                source = _first_source(db, order_id)
+                source = first_source(db, (db.get("sales_order", order_id) or {}).get("store_id", 1))
         given["arguments"] = {"extension_attributes": {"source_code": source}}
         return {"shipment_id": int(as_merchant("POST", f"/V1/order/{order_id}/ship", given))}
-
-    def _first_source(db: Any, order_id: int) -> str | None:
-        order = db.get("sales_order", order_id) or {}
-        stock = stock_of_store(db.config("world"), order.get("store_id", 1))
-        codes = Stock(db, stock["stock_id"]).codes if stock else []
-        return codes[0] if codes else None
 
     @api.post("/orders/<int:order_id>/invoice")
     def invoice(order_id: int) -> Response:

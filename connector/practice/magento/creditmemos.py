@@ -42,14 +42,7 @@ def refund(call: Call, order_id: str) -> str:
     arguments = {snake(k): v for k, v in (call.param("arguments", None) or {}).items()}
     extension = {snake(k): v for k, v in (arguments.get("extension_attributes") or {}).items()}
     back = {int(item) for item in extension.get("return_to_stock_items") or []}
-    asked = documents.requested(call, lines)
-    quantities = {}
-    for line in lines:
-        wanted = open_to_refund(line) if asked is None else asked.get(line["item_id"], ZERO)
-        if wanted > open_to_refund(line):
-            raise RestError(400, 'We found an invalid quantity to refund item "%1".', [line.get("name")])
-        if wanted > 0:
-            quantities[line["item_id"]] = wanted
+    quantities = documents.quantities(call, lines, open_to_refund, "refund")
     if order.get("state") in ("payment_review", "holded", "canceled", "closed"):
         raise validation("Creditmemo", f"A creditmemo can not be created when an order has a status of {order.get('status')}")
     if any(line.get("_options_lost") for line in lines if line["item_id"] in quantities):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -52,6 +53,19 @@ def requested(call: Call, lines: list[Doc]) -> dict[int, Decimal] | None:
             raise Crash()
         quantities[item_id] = quantities.get(item_id, ZERO) + dec(entry.get("qty") or 0)
     return quantities
+
+
+def quantities(call: Call, lines: list[Doc], left: Callable[[Doc], Decimal], verb: str) -> dict[int, Decimal]:
+    """`{order item id: quantity}` that the body names, or all that is `left` of each line; more than that is refused."""
+    asked = requested(call, lines)
+    found = {}
+    for line in lines:
+        wanted = left(line) if asked is None else asked.get(line["item_id"], ZERO)
+        if wanted > left(line):
+            raise RestError(400, f'We found an invalid quantity to {verb} item "%1".', [line.get("name")])
+        if wanted > 0:
+            found[line["item_id"]] = wanted
+    return found
 
 
 def header(order: Doc) -> Doc:

@@ -31,14 +31,7 @@ def invoice(call: Call, order_id: str) -> str:
     order = load_order(db, order_id)
     items = order_items(db, order["entity_id"])
     lines = top_lines(items)
-    asked = documents.requested(call, lines)
-    quantities = {}
-    for line in lines:
-        wanted = open_to_invoice(line) if asked is None else asked.get(line["item_id"], ZERO)
-        if wanted > open_to_invoice(line):
-            raise RestError(400, 'We found an invalid quantity to invoice item "%1".', [line.get("name")])
-        if wanted > 0:
-            quantities[line["item_id"]] = wanted
+    quantities = documents.quantities(call, lines, open_to_invoice, "invoice")
     faults = [] if quantities else [NO_PRODUCTS]
     if order.get("state") in _CLOSED_STATES:
         faults.append(f"An invoice cannot be created when an order has a status of {order.get('status')}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from . import refusals as codes
@@ -128,12 +129,16 @@ def ship_package(call: Call) -> dict[str, Any]:
 
 @operation("packages.batch_ship", "POST /fulfillment/{version}/packages/ship", "202309", SCOPE, writes=True)
 def batch_ship(call: Call) -> dict[str, Any]:
-    """Each package stands alone; the ones that failed are named (TTS §3.1)."""
+    return each_package(call, _ship)
+
+
+def each_package(call: Call, act: Callable[[Call, str, Document], object]) -> dict[str, Any]:
+    """Each package of the body stands alone; the ones that failed are named (TTS §3.1)."""
     errors = []
     for entry in call.objects("packages", required=True, most=50):
         package_id = call.field("id", required=True, inside=entry)
         try:
-            _ship(call, package_id, entry)
+            act(call, package_id, entry)
         except Refusal as refusal:
             errors.append(refusal.as_error(package_id=package_id))
     return {"errors": errors} if errors else {}

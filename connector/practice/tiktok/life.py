@@ -188,7 +188,7 @@ def open_cancellation(market: Marketplace, order: Order, line_ids: list[str], ro
         "cancel_status": status,
         "role": role,
         "cancel_reason": reason,
-        "cancel_reason_text": reason.rsplit("reason_", 1)[-1].replace("_", " ").capitalize(),
+        "cancel_reason_text": reason.removesuffix("_uk").rsplit("reason_", 1)[-1].replace("_", " ").capitalize(),
         "refund_amount": refund_amount(order, lines if paid else [], with_shipping=whole and paid),
         "cancel_line_items": [
             {

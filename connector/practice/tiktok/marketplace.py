@@ -31,6 +31,7 @@ ID_BASES = {
     "product": 1_729_500_000_000_000_000,
     "sku": 1_729_600_000_000_000_000,
     "brand": 7_082_000_000_000_000_000,
+    "return": 4_036_000_000_000_000_000,  # the eligibility of a decision is asked for by the id alone, be it a cancellation's or a return's
 }
 REDIRECT_URL = "http://127.0.0.1:5000/accounts/oauth/callback"
 

@@ -160,16 +160,22 @@ def parcel_tracking(call: Call) -> dict[str, Any]:
 
 @operation("orders.split_attributes", "GET /fulfillment/{version}/orders/split_attributes", "202309", SCOPE)
 def split_attributes(call: Call) -> dict[str, Any]:
-    return {"split_attributes": [_split_attribute(load(call.market, each, call.shop)) for each in call.parameter("order_ids").split(",")]}
+    return {
+        "split_attributes": [
+            _split_attribute(load(call.market, each, call.shop), call.market.settings.most_units_in_a_package)
+            for each in call.parameter("order_ids").split(",")
+        ]
+    }
 
 
-def _split_attribute(order: Order) -> Document:
-    """US and UK split by unit, the others by whole SKU (TTS §5.5.1)."""
+def _split_attribute(order: Order, most: int | None) -> Document:
+    """US and UK split by unit, the others by whole SKU (TTS §5.5.1). More than ``most`` units have to be split."""
     waiting = order.lines_in("AWAITING_SHIPMENT")
     parts = len(waiting) if rules(order).marks_shipped else len({line["sku_id"] for line in waiting})
     can_split = order.status in ("AWAITING_SHIPMENT", "PARTIALLY_SHIPPING") and parts > 1
     reason = "" if can_split else ("The order has one item" if parts <= 1 else f"The order has the status {order.status}")
-    return {"order_id": order.id, "can_split": can_split, "reason": reason, "must_split": False, "must_split_reasons": []}
+    limits = [{"type": "TOTAL_COUNT_LIMITATION", "category_id": "", "max_count": most}] if can_split and most and len(waiting) > most else []
+    return {"order_id": order.id, "can_split": can_split, "reason": reason, "must_split": bool(limits), "must_split_reasons": limits}
 
 
 @operation("packages.handover_time_slots", "GET /fulfillment/{version}/packages/{package_id}/handover_time_slots", "202309", SCOPE)

@@ -111,23 +111,11 @@ def keyset(call: Call, name: str, filters: list[Any], ids: list[str], size: int)
     return page, seal(call, seal_of, 0, page[-1], len(ids)) if start + size < len(ids) else ""
 
 
-def time_window(call: Call, *columns: str) -> tuple[str, tuple[Any, ...]]:
-    """`<column>_ge` and `<column>_lt` of the body as half-open conditions."""
+def time_window(call: Call, *columns: str, closed: bool = False) -> tuple[str, tuple[Any, ...]]:
+    """`<column>_ge` and `<column>_lt` of the body as half-open conditions; `closed`: `_le`, as product search has both ends in (TTS §5.3.11)."""
     where, values = "", []
     for column in columns:
-        for suffix, sign in (("ge", ">="), ("lt", "<")):
-            bound = call.field(f"{column}_{suffix}", int)
-            if bound is not None:
-                where += f" AND {column} {sign} ?"
-                values.append(bound)
-    return where, tuple(values)
-
-
-def time_bounds(call: Call, *columns: str) -> tuple[str, tuple[Any, ...]]:
-    """`<column>_ge` and `<column>_le` of the body as closed conditions: product search has both ends in (TTS §5.3.11)."""
-    where, values = "", []
-    for column in columns:
-        for suffix, sign in (("ge", ">="), ("le", "<=")):
+        for suffix, sign in (("ge", ">="), ("le", "<=") if closed else ("lt", "<")):
             bound = call.field(f"{column}_{suffix}", int)
             if bound is not None:
                 where += f" AND {column} {sign} ?"

@@ -81,4 +81,4 @@ def reject_reasons(order: Order) -> list[dict[str, str]]:
 
 
 def _text(name: str) -> str:
-    return name.rsplit("reason_", 1)[-1].removeprefix("seller_reject_apply_").replace("_uk", "").replace("_", " ").capitalize()
+    return name.removesuffix("_uk").rsplit("reason_", 1)[-1].removeprefix("seller_reject_apply_").replace("_", " ").capitalize()

@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "auto_cancel": True,
     "new_order_delay_seconds": 0,
     "edit_tracking_window_seconds": 72 * 3600,
+    "most_units_in_a_package": None,
     # cancellations and returns, seconds of the shop clock; null: the rule of the market
     "cancel_answer_hours": None,
     "no_shipment_days": None,

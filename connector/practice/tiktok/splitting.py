@@ -10,7 +10,7 @@ import orjson
 
 from . import refusals as codes
 from .combining import combine, leave_combined, list_packages, others, tell
-from .fulfillment import SCOPE, bad, check_lines, check_status, package_of
+from .fulfillment import SCOPE, bad, check_lines, check_status, each_package, package_of
 from .life import collect, deliver, open_package, rules
 from .operations import Call, operation
 from .orderbook import Document, Order, from_row, load, save
@@ -137,14 +137,7 @@ def uncombine(call: Call) -> dict[str, Any]:
 @operation("packages.deliver", "POST /fulfillment/{version}/packages/deliver", "202309", "seller.delivery.status.write", writes=True)
 def report_delivery(call: Call) -> dict[str, Any]:
     """Own deliveries in South-East Asia: nobody scans them, so the seller reports."""
-    errors = []
-    for entry in call.objects("packages", required=True, most=50):
-        package_id = call.field("id", required=True, inside=entry)
-        try:
-            _report(call, package_id, entry)
-        except Refusal as refusal:
-            errors.append(refusal.as_error(package_id=package_id))
-    return {"errors": errors} if errors else {}
+    return each_package(call, _report)
 
 
 def _report(call: Call, package_id: str, entry: Document) -> None:

@@ -11,7 +11,7 @@ from .categories import SHOP_LOCALES, changes, is_leaf
 from .listings import STATUSES, Listing, load, sku_rows, stock_rows, version
 from .operations import Call, Raw, operation
 from .orderbook import Document
-from .pages import Page, joined, time_bounds
+from .pages import Page, joined, time_window
 from .refusals import Refusal
 from .tree import LOCALES, chain, local_name, tree
 from .uploads import address
@@ -146,7 +146,7 @@ def _filters(call: Call) -> tuple[str, tuple[Any, ...]]:
             query = f"SELECT DISTINCT product_id FROM skus WHERE {column} IN ({_marks(wanted)}) AND shop_id = ?"
             ids = [row[0] for row in call.market.store.read.execute(query, (*wanted, call.shop["id"]))]
             where, values = where.replace("shop_id = ?", "+shop_id = ?") + f" AND id IN ({_marks(ids)})", [*values, *ids]
-    window, bounds = time_bounds(call, "create_time", "update_time")
+    window, bounds = time_window(call, "create_time", "update_time", closed=True)
     return where + window, (*values, *bounds)
 
 

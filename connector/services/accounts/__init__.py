@@ -5,11 +5,12 @@ from connector.services.accounts.editing import COUNTRIES, Choice, create, ensur
 from connector.services.accounts.go_live import check as check_go_live
 from connector.services.accounts.go_live import go_live_checks
 from connector.services.accounts.onboarding import check_webhooks, import_onboarding_data, register_webhooks
-from connector.services.accounts.practice import use_practice_shop, use_practice_store
+from connector.services.accounts.practice import PRACTICE_COUNTRIES, next_practice_country, practice_is_there, use_practice_shop, use_practice_store
 from connector.services.accounts.standing import authorisation_back, authorisation_lost, find_again, refresh_due_tokens
 
 __all__ = [
     "COUNTRIES",
+    "PRACTICE_COUNTRIES",
     "Choice",
     "authorisation_back",
     "authorisation_lost",
@@ -23,6 +24,8 @@ __all__ = [
     "go_live_checks",
     "import_onboarding_data",
     "listed",
+    "next_practice_country",
+    "practice_is_there",
     "refresh_due_tokens",
     "register_webhooks",
     "set_active",

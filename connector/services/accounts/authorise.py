@@ -66,6 +66,10 @@ def finish_authorisation(*, state: str, code: str, error: str, binding: str, act
     except api.Uncertain as fault:
         message = f"TikTok's answer to the authorisation of {account.title} was lost."
         raise _refusal("oauth.uncertain", message, "A code works once, so choose Authorise again.", account) from fault
+    except api.Unavailable as fault:
+        message = f"{account.title} was not authorised: {str(fault).rstrip('.')}."
+        advice = "Check that this machine can reach TikTok's hosts, then choose Authorise again."
+        raise _refusal(f"oauth.{fault.code}", message, advice, account) from fault
     except api.ApiError as fault:
         remedy = api.describe(fault)
         said = f" TikTok said: {fault.remote_message}" if fault.remote_message else f" {fault}."

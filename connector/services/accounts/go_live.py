@@ -91,6 +91,8 @@ def _authorised(account: Account) -> Check:
 
 
 def _scopes(account: Account) -> Check:
+    if not account.connected:
+        return _check("Scopes", False, "They are not known before the shop is authorised.", "Open the account and choose Authorise.")
     missing = [scope for scope in NEEDED_SCOPES if scope not in (account.granted_scopes or [])]
     needs = "; ".join(f"{scope} ({NEEDED_SCOPES[scope]})" for scope in missing)
     message = f"The app lacks {needs}." if missing else "The app has every scope it needs."
@@ -122,15 +124,20 @@ def _external_store(account: Account) -> Check:
 
 
 def _permissions(store: MagentoConnection | None) -> Check:
-    if store is None or not store.checked_at:
-        return _check("Magento permissions", False, "They are not known before a test.", "Choose Test connection under Configuration > Magento.")
+    if store is None or not store.facts.get("granted"):
+        message = "They are not known before Test connection has reached the store."
+        return _check("Magento permissions", False, message, "Choose Test connection under Configuration > Magento.")
     missing = list(store.facts.get("missing", []))
     message = f"The integration lacks {', '.join(missing)}." if missing else "The integration lacks no permission that a test can see."
     return _check("Magento permissions", not missing, message, "Grant them in Magento under System > Integrations and re-authorise it.", missing=missing)
 
 
 def _clock(account: Account, store: MagentoConnection | None) -> Check:
-    skews = {"TikTok": account.clock_offset_seconds, "Magento": float((store.facts if store else {}).get("clock_offset", 0.0))}
+    skews = {"TikTok": account.clock_offset_seconds} if account.connected else {}
+    if store is not None and store.facts.get("granted"):
+        skews["Magento"] = float(store.facts.get("clock_offset", 0.0))
+    if not skews:
+        return _check("Clock", False, "No clock has been compared yet.", "Authorise the account, or test the connection to the store.")
     worst = max(skews, key=lambda name: abs(skews[name]))
     ok = abs(skews[worst]) <= MAX_CLOCK_SKEW
     message = "The clocks agree." if ok else f"{worst}'s clock is {skews[worst]:+.0f} s from ours."
@@ -211,4 +218,7 @@ def _staging_is_protected(url: str, none: bool) -> Check:
     status = stranger.status(url)
     ok = status in (401, 403)
     message = f"{url} answers {status} to a stranger." if isinstance(status, int) else f"{url} {status}."
-    return _check(name, ok, message, "Protect it with a password or an address list, so that it answers 401 or 403.", url=url, status=status)
+    remedy = "Protect it with a password or an address list, so that it answers 401 or 403."
+    if not isinstance(status, int):
+        remedy = "Correct its address under Configuration > Go-live; this machine has to reach it, as any stranger does."
+    return _check(name, ok, message, remedy, url=url, status=status)

@@ -13,6 +13,14 @@ from connector.services import magento, settings
 from connector.services.accounts.editing import COUNTRIES, Choice, create
 
 CALLBACK_PATH = "/accounts/oauth/callback"
+#: The practice marketplace has a shop in each of these countries.
+PRACTICE_COUNTRIES = ("GB", "US", "SG")
+
+
+def next_practice_country() -> str:
+    """The first country of a practice shop that has no account yet; when each has one, the first, whose account is then connected anew."""
+    taken = set(db.session.scalars(select(Account.country).where(Account.environment == SANDBOX)))
+    return next((country for country in PRACTICE_COUNTRIES if country not in taken), PRACTICE_COUNTRIES[0])
 
 
 def connect_app(*, actor: str) -> None:
@@ -52,6 +60,14 @@ def use_practice_store(*, actor: str) -> MagentoConnection:
     )
     magento.test(row.id)
     return row
+
+
+def practice_is_there(*, actor: str) -> None:
+    """Connect the practice store and the practice marketplace's app unless they are connected: without them a Sandbox account can do nothing."""
+    if magento.connection(SANDBOX) is None:
+        use_practice_store(actor=actor)
+    if not settings.tiktok_app(SANDBOX).complete:
+        connect_app(actor=actor)
 
 
 def use_practice_shop(country: str = "GB", *, actor: str) -> Account:

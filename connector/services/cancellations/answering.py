@@ -334,7 +334,8 @@ def _effect(order: Order, one: Cancellation, answer: str) -> str:
         if credit_memos.by_hand(order):
             return f"Only a part is cancelled: take the same units off order {number} in the store by hand."
         return f"Only a part is cancelled: its units are taken off order {number} in the store and return to stock, once."
-    return f"Order {order.magento_number or order.magento_id} is cancelled in the store and its units return to stock, once."
+    what = "refunded by a credit memo" if order.invoiced and not credit_memos.by_hand(order) else "cancelled"
+    return f"Order {order.magento_number or order.magento_id} is {what} in the store and its units return to stock, once."
 
 
 def _known(answer: str) -> None:

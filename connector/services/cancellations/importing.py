@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.clients.tiktok import TikTokClient
 from connector.core import logs
 from connector.core.clock import from_epoch, to_epoch, utcnow
-from connector.core.db import db, end_reading, unit_of_work
+from connector.core.db import db, dialect_of, end_reading, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain import cancellations as requests
 from connector.domain import tiktok_order as tiktok
@@ -112,7 +111,7 @@ def _store(account_id: int, client: TikTokClient, items: Iterable[Any], counts: 
                 rows[cancel_id] = row | {"order_id": order.id, "respond_by_at": respond}
         if rows:
             counts["changed"] += len(rows)
-            dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+            dialect = dialect_of(session)
             statement = dialect.insert(Cancellation.__table__)
             session.execute(
                 statement.on_conflict_do_update(index_elements=["account_id", "cancel_id"], set_={name: statement.excluded[name] for name in _COLUMNS}),

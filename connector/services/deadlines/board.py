@@ -1,4 +1,4 @@
-"""The board of pending actions, as Seller Center groups them (A271): six states, each an index walk, searched by up to 100 ids."""
+"""The board of pending actions, as Seller Center groups them (A271): six states and our own recalls, each an index walk, searched by up to 100 ids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, func, or_, select
 
 from connector.core.db import db
-from connector.domain.deadlines import ANSWER_CANCELLATION, ANSWER_RETURN, AUTO_CANCEL, SHIP_BY
+from connector.domain.deadlines import ANSWER_CANCELLATION, ANSWER_RETURN, AUTO_CANCEL, RECALL, SHIP_BY
 from connector.models.account import Account
 from connector.models.order import Order, Shipment
 from connector.services import connections
@@ -32,6 +32,7 @@ STATES: dict[str, tuple[str, str]] = {
     "cancel_requested": ("Cancel requested", ANSWER_CANCELLATION),
     "abnormal": ("Abnormal package", SHIP_BY),
     "return_requested": ("Return/refund requested", ANSWER_RETURN),
+    "recall": ("Parcel to recall", RECALL),
 }
 
 

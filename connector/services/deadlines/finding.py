@@ -25,7 +25,7 @@ ESTIMATED_AT_ONCE = 2000
 class Deadline:
     """One thing that is due. ``number``: the TikTok order id; ``reference``: TikTok's id of the cancellation or return, empty for an order.
 
-    ``due_at`` is an instant of the shop's clock (None: a recall, which has no date); ``offset`` seconds are that clock's lead over ours.
+    ``due_at`` is an instant of the shop's clock (a recall's was set by us); ``offset`` seconds are that clock's lead over ours.
     ``estimated``: TikTok named no deadline, the country's table was used. ``trouble``: what stands in the order's way, in words.
     """
 
@@ -39,7 +39,7 @@ class Deadline:
     reference: str
     status: str  #: TikTok's status of the order, verbatim
     start: datetime | None
-    due_at: datetime | None
+    due_at: datetime
     estimated: bool
     trouble: str
     offset: float
@@ -49,9 +49,9 @@ class Deadline:
         return deadlines.what_then(self.kind, self.status)
 
     @property
-    def here_at(self) -> datetime | None:
+    def here_at(self) -> datetime:
         """The instant of our own clock at which it is due: what a countdown on screen counts to."""
-        return self.due_at - timedelta(seconds=self.offset) if self.due_at else None
+        return self.due_at - timedelta(seconds=self.offset)
 
     @property
     def url_endpoint(self) -> str:
@@ -76,14 +76,15 @@ class Source:
     reference: Any
     cases: tuple[ColumnElement[bool], ...]
     order_id: Any = Order.id
-    estimable: Collection[str] | None = None  #: order statuses for which the table has a word; None: all
+    estimable: Collection[str] | None = None  #: order statuses for which the table has a word; None: all, empty: none
     guessed: Any = None  #: whether ``due`` is an estimate that was stored; None: never
+    trouble: Any = Order.failure_message
 
     def select(self, *conditions: ColumnElement[bool]) -> Select[Any]:
         found = select(
             self.pk.label("pk"), self.order_id.label("order_id"), Order.number, self.reference.label("reference"), Order.remote_status,
             self.start.label("start"), self.due.label("due"), (false() if self.guessed is None else self.guessed).label("guessed"),
-            func.coalesce(Order.failure_message, literal("")).label("trouble"),
+            func.coalesce(self.trouble, literal("")).label("trouble"),
         )  # fmt: skip
         if self.order_id is not Order.id:
             found = found.join(Order, Order.id == self.order_id)
@@ -111,22 +112,25 @@ SOURCES: dict[str, Source] = {
         ANSWER_RETURN, "return", Return.id, Return.respond_by_at, func.coalesce(Return.remote_created_at, Return.remote_updated_at), Return.account_id,
         Return.return_id, (Return.needs_answer.is_(True),), order_id=Return.order_id, guessed=Return.deadline_estimated,
     ),
+    # a parcel that left although its order is cancelled (A264); a recall always has its date, so nothing is estimated
+    RECALL: Source(
+        RECALL, "recall", RecallTask.id, RecallTask.due_at, RecallTask.opened_at, RecallTask.account_id, literal(""),
+        (RecallTask.state.in_((RECALL_OPEN, RECALL_RETURNING)),), order_id=RecallTask.order_id, estimable=(), trouble=RecallTask.why,
+    ),
 }  # fmt: skip
 
 
 def upcoming(
-    *, account_id: int | None = None, within: timedelta | None = None, limit: int = 200, passed: bool = True, kinds: Collection[str] = (*SOURCES, RECALL)
+    *, account_id: int | None = None, within: timedelta | None = None, limit: int = 200, passed: bool = True, kinds: Collection[str] = tuple(SOURCES)
 ) -> list[Deadline]:
-    """What is due, earliest first: everything, or what falls due ``within`` that time. ``passed`` includes what is overdue; recalls have no date
-    and come last. Active accounts only, each by its shop's clock."""
+    """What is due, earliest first: everything, or what falls due ``within`` that time. ``passed`` includes what is overdue. Active accounts only, each by
+    its shop's clock."""
     found: list[Deadline] = []
     for account in accounts(account_id):
         now = connections.shop_now(account)
         until = now + within if within is not None else None
-        for source in (SOURCES[kind] for kind in kinds if kind != RECALL):
+        for source in (SOURCES[kind] for kind in kinds):
             found += rows(source, account, after=None if passed else now, until=until, limit=limit)
-        if within is None and RECALL in kinds:
-            found += recalls(account, limit=limit)
     return in_order(found)[:limit]
 
 
@@ -141,7 +145,7 @@ def accounts(account_id: int | None = None) -> Sequence[Account]:
 
 
 def in_order(found: Iterable[Deadline]) -> list[Deadline]:
-    return sorted(found, key=lambda one: (one.due_at is None, one.due_at.timestamp() if one.due_at else 0.0, one.kind, one.subject_id))
+    return sorted(found, key=lambda one: (one.due_at, one.kind, one.subject_id))
 
 
 def rows(
@@ -175,6 +179,8 @@ def estimated(
     conditions: Sequence[ColumnElement[bool]] = (),
 ) -> Iterator[Deadline]:
     """Deadlines that TikTok does not name, by the country's table."""
+    if source.estimable is not None and not source.estimable:
+        return
     query = source.select(source.account == account.id, case, source.due.is_(None), *conditions)
     if until is not None:
         query = query.where(source.start <= until - deadlines.span(source.kind, account.country).shortest)
@@ -184,22 +190,6 @@ def estimated(
         at, guess = deadlines.due(source.kind, account.country, given=None, start=row.start)
         if at is not None and (after is None or at > after) and (until is None or at <= until):
             yield _deadline(source, account, row, at, guess)
-
-
-def recalls(account: Account, *, limit: int) -> Iterator[Deadline]:
-    """Parcels that left although their order is cancelled (A264): no date, yet somebody has to see to them."""
-    query = (
-        select(RecallTask.id, RecallTask.order_id, RecallTask.why, RecallTask.opened_at, Order.number, Order.remote_status)
-        .join(Order, Order.id == RecallTask.order_id)
-        .where(RecallTask.state.in_((RECALL_OPEN, RECALL_RETURNING)), RecallTask.account_id == account.id)
-        .order_by(RecallTask.id)
-        .limit(limit)
-    )
-    for row in db.session.execute(query):
-        yield Deadline(
-            RECALL, "recall", row.id, account.id, account.title, row.order_id, row.number, "", row.remote_status, row.opened_at, None, False, row.why,
-            account.clock_offset_seconds or 0.0,
-        )  # fmt: skip
 
 
 def _deadline(source: Source, account: Account, row: Any, at: datetime, guess: bool) -> Deadline:

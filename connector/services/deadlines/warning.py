@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, String, cast, exists, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from connector.core.db import db, unit_of_work
+from connector.core.db import db, dialect_of, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain import deadlines
-from connector.domain.deadlines import ANSWER_CANCELLATION, ANSWER_RETURN, AUTO_CANCEL, HALF, PASSED, SHIP_BY, SOON, Leads
+from connector.domain.deadlines import ANSWER_CANCELLATION, ANSWER_RETURN, AUTO_CANCEL, HALF, PASSED, RECALL, SHIP_BY, SOON, Leads
 from connector.models.account import Account
 from connector.models.aftersales import DeadlineWarning
 from connector.services import connections, events, mail, policies, settings
@@ -32,6 +31,7 @@ _WORDS = {
     AUTO_CANCEL: "TikTok cancels at",
     ANSWER_CANCELLATION: "answer the cancellation by",
     ANSWER_RETURN: "answer the return by",
+    RECALL: "see to the recalled parcel by",
 }
 _LEVELS = {PASSED: "Passed", SOON: "Due soon", HALF: "Half of the time to answer is over"}
 
@@ -74,7 +74,6 @@ def _near(account: Account, now: datetime, early: Leads) -> Iterator[tuple[Deadl
             found = rows(source, account, after=after, until=until, limit=AT_ONCE, given=[~_warned(source, level)])
             known = None
             for one in found:
-                assert one.due_at is not None
                 if one.estimated:
                     known = _known(source.kind, account.id) if known is None else known
                     if (str(one.subject_id), one.due_at, level) in known:
@@ -101,7 +100,7 @@ def _can_wait(account: Account, fresh: Iterable[tuple[Deadline, str]], now: date
     if last is None or abs(now - last) >= BETWEEN_MAILS:
         return False
     passed = [one for one, level in fresh if level == PASSED]
-    return not any(level != PASSED and one.due_at and one.due_at < now + BETWEEN_MAILS for one, level in fresh) and _announced(passed)
+    return not any(level != PASSED and one.due_at < now + BETWEEN_MAILS for one, level in fresh) and _announced(passed)
 
 
 def _announced(passed: list[Deadline]) -> bool:
@@ -116,7 +115,7 @@ def _announced(passed: list[Deadline]) -> bool:
 
 def _keep(session: Session, fresh: list[tuple[Deadline, str]], now: datetime) -> list[tuple[Deadline, str]]:
     """Store the warnings; those that nobody else has stored meanwhile."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    dialect = dialect_of(session)
     statement = dialect.insert(DeadlineWarning.__table__).on_conflict_do_nothing()
     new = []
     for one, level in fresh:
@@ -129,7 +128,6 @@ def _keep(session: Session, fresh: list[tuple[Deadline, str]], now: datetime) ->
 def _line(one: Deadline) -> str:
     """A line of the mail, in the time zone of the Configuration page."""
     about = f" (estimated; TikTok names no time){'.' if one.trouble else ''}" if one.estimated else ""
-    assert one.due_at is not None
     when = one.due_at.astimezone(settings.time_zone())
     return f"{one.number}  {_WORDS[one.kind]} {when:%Y-%m-%d %H:%M %Z}{about}  {one.trouble}".rstrip()
 
@@ -141,6 +139,7 @@ def _sentence(one: Deadline, level: str) -> str:
         AUTO_CANCEL: f"Order {one.number} is cancelled by TikTok at {when}.",
         ANSWER_CANCELLATION: f"The buyer's request {one.reference} to cancel order {one.number} is to be answered by {when}.",
         ANSWER_RETURN: f"Return {one.reference} of order {one.number} is to be answered by {when}.",
+        RECALL: f"Somebody should say what became of the recalled parcel of order {one.number} by {when}.",
     }[one.kind]
     return f"{what} That time has passed." if level == PASSED else f"{what} {one.what_then} {one.trouble}".rstrip()
 

@@ -110,12 +110,12 @@ def call(account_id: int, event: str, **facts: Any) -> Told:
     if not row.notify_url:
         raise DomainError("oms.no_notify_url", "The OMS connection has no feed-ready address.", "Enter it on the OMS connection of the account.")
     body = orjson.dumps({"event": event, "account": account.title, "account_id": account.id, **facts})
-    url, secret = row.notify_url, row.secret
+    url, secrets = row.notify_url, connection.all_secrets(row)
     transport = connections.Scoped(connections.connections().transport("oms", account.environment), url, account_id=account_id)
     end_reading()
 
     def prepare() -> requests.PreparedRequest:
-        headers = {"Content-Type": "application/json", "User-Agent": "tiktok-shop-connector", **signing.sign(secret, body)}
+        headers = {"Content-Type": "application/json", "User-Agent": "tiktok-shop-connector", **signing.sign(secrets, body)}
         return requests.Request("POST", url, data=body, headers=headers).prepare()
 
     try:

@@ -20,9 +20,9 @@ from connector.core.errors import DomainError
 from connector.domain import oms_events
 from connector.models.oms import UPDATE_DONE, UPDATE_FAILED, UPDATE_IGNORED, UPDATE_RECEIVED, OmsUpdate
 from connector.models.order import Order
-from connector.services import events
+from connector.services import events, runs
 
-#: How long a claimed update is believed to be under way.
+#: How long a claimed update is believed to be under way, unless no other run is alive that may have claimed it.
 CLAIM = timedelta(seconds=120)
 #: A claimed update is looked at again after these seconds, then ever less often: the eight attempts of a run's item outlast the claim of a dead worker.
 LOOK_SECONDS = 3.0
@@ -163,12 +163,12 @@ def _unknown_order(job: Claimed) -> Applied:
     if age > PATIENCE:
         raise DomainError(
             UNKNOWN_ORDER, f"Order {job.number} is not known here, and did not come within a day.",
-            "Check the number with the OMS. If it is right, import the order (Orders, Fetch Orders), then choose Retry.",
+            "Check the number with the OMS. If it is right, import the order (Orders, Import Orders), then choose Retry.",
         )  # fmt: skip
     again = min(max(timedelta(minutes=1), age / 4), timedelta(minutes=30))
     return waits(
         f"Order {job.number} is not known here yet; the update waits for it.", again, code=UNKNOWN_ORDER,
-        remedy="Import the order (Orders, Fetch Orders), or check its number with the OMS.",
+        remedy="Import the order (Orders, Import Orders), or check its number with the OMS.",
     )  # fmt: skip
 
 
@@ -198,13 +198,14 @@ def _claim(update_id: int) -> Claimed | str:
     """Make this worker the only one that carries the update out; words when it is settled. Raises ``Unavailable`` while another one is at it."""
     now = utcnow()
     with unit_of_work() as session:
-        won = session.execute(
-            update(OmsUpdate)
-            .where(OmsUpdate.id == update_id, OmsUpdate.state == UPDATE_RECEIVED, or_(OmsUpdate.code.is_not(None), _now_due()))
-            .values(attempts=OmsUpdate.attempts + 1, retry_at=now + CLAIM, code=None, message="", remedy="")
-        ).rowcount  # type: ignore[attr-defined]
+        claim = update(OmsUpdate).where(OmsUpdate.id == update_id, OmsUpdate.state == UPDATE_RECEIVED)
+        claim = claim.values(attempts=OmsUpdate.attempts + 1, retry_at=now + CLAIM, code=None, message="", remedy="")
+        won: int = session.execute(claim.where(or_(OmsUpdate.code.is_not(None), _now_due()))).rowcount  # type: ignore[attr-defined]
         row = session.get(OmsUpdate, update_id, populate_existing=True)
         assert row is not None
+        if won != 1 and row.state == UPDATE_RECEIVED and runs.alone(row.account_id, "oms.apply"):  # who had it in hand is dead
+            won = session.execute(claim).rowcount  # type: ignore[attr-defined]
+            session.refresh(row)
         if won != 1:
             if row.state != UPDATE_RECEIVED:
                 return _said(row) if row.state != UPDATE_FAILED else row.message

@@ -103,7 +103,7 @@ def counts(batch_id: int) -> dict[str, int]:
 
 
 def read(data: bytes) -> list[Line]:
-    """The entries of a file with their lines. Raises ``DomainError`` (field ``file``)."""
+    """The entries of a file with their lines: a JSON document, JSON Lines or CSV. Raises ``DomainError`` (field ``file``)."""
     if len(data) > MAX_BYTES:
         raise DomainError(
             "oms.too_large", f"The file has {len(data) / 1024 / 1024:.1f} MB; at most {MAX_BYTES // 1024 // 1024} MB are read.", "Split it into several files.",
@@ -118,14 +118,36 @@ def read(data: bytes) -> list[Line]:
 
 
 def _json(data: bytes) -> list[Line]:
+    data = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        body = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
+        body = orjson.loads(data)
     except orjson.JSONDecodeError as fault:
+        if found := _json_lines(data):
+            return found
         raise csv_lines.bad_shape(f"The file is no JSON: {fault}.", "Send a list of updates, or an object with the list under events.") from fault
     entries = body.get("events") if isinstance(body, dict) else body
+    if entries is None and "order_id" in body:  # JSON Lines of one line
+        entries = [body]
     if not isinstance(entries, list):
         raise csv_lines.bad_shape("The JSON holds no list of updates.", "Send a list of updates, or an object with the list under events.")
     return [Line(number, entry) for number, entry in enumerate(entries, 1)]
+
+
+def _json_lines(data: bytes) -> list[Line]:
+    """One entry a line; nothing when the first line is no entry, so that this is a JSON document which is broken."""
+    found = []
+    for number, text in enumerate(data.splitlines(), 1):
+        if not text.strip():
+            continue
+        try:
+            found.append(Line(number, orjson.loads(text)))
+        except orjson.JSONDecodeError as fault:
+            if not found:
+                return []
+            found.append(
+                Line(number, {}, fault=oms.BadEntry("", f"The line is no JSON: {fault.msg} at character {fault.colno}.", "Correct it and send the line again."))
+            )
+    return found if isinstance(found[0].entry, dict) else []
 
 
 def _csv(data: bytes) -> list[Line]:
@@ -140,14 +162,19 @@ def _csv(data: bytes) -> list[Line]:
             f"The file has no column for {', '.join(lacking)}. Its first line holds: {csv_lines.heading_words(header[1])}.",
             f"The first line must name the columns: {', '.join(COLUMNS)}.",
         )
-    return _together([_line(number, row, places) for number, row in rows if any(cell.strip() for cell in row)])
+    width = len(header[1])
+    return _together([_line(number, row, places, width) for number, row in rows if any(cell.strip() for cell in row)])
 
 
-def _line(number: int, row: list[str], places: Mapping[str, int]) -> Line:
+def _line(number: int, row: list[str], places: Mapping[str, int], width: int) -> Line:
     cells = {column: csv_lines.cell_of(row, place) for column, place in places.items()}
     entry: dict[str, Any] = {"id": cells["event_id"], "order_id": cells["order_id"]}
     fault = None
     try:
+        if any(cell.strip() for cell in row[width:]):
+            raise oms.BadEntry(
+                "", f"The line has {len(row)} cells, but the first line names {width} columns.", "Put a cell that holds a comma into quotation marks."
+            )
         entry |= _entry(cells)
         if "items" in entry:
             oms.read(entry)  # before it is put together with others, which a fault of its own would take along
@@ -159,10 +186,14 @@ def _line(number: int, row: list[str], places: Mapping[str, int]) -> Line:
 def _entry(cells: Mapping[str, str]) -> dict[str, Any]:
     if csv_lines.rounded_by_excel(cells["order_id"]):
         raise oms.BadEntry("order_id", f"Excel has rounded the order number to {cells['order_id']}.", "Format the column as text before you save.")
+    if re.fullmatch(r"[0-9]{15,}[.,]0+", cells["order_id"]):
+        text = f"A program has read the order number {cells['order_id']} as a number with decimals, so its last digits may be wrong."
+        raise oms.BadEntry("order_id", text, "Export the column as text.")
     kind = _ACTIONS.get(cells["action"].casefold().replace("_", " ").replace("-", " "))
     if kind is None:
         allowed = "shipped, cancelled, delivered, cancellation_accepted, cancellation_rejected or goods_received"
-        raise oms.BadEntry("action", f"The action {cells['action'][:60]!r} is not known.", f"Use {allowed}.")
+        said = f"The action {cells['action'][:60]!r} is not known." if cells["action"] else "The action is empty."
+        raise oms.BadEntry("action", said, f"Use {allowed}.")
     action, more = kind
     entry: dict[str, Any] = {"type": action, **more}
     if action == oms.SHIPPED:

@@ -8,11 +8,12 @@ from sqlalchemy import select
 
 from connector.core.db import db, end_reading, unit_of_work
 from connector.core.errors import DomainError
+from connector.domain import cancellations as requests
 from connector.domain import oms_events
 from connector.domain.shipping import same_tracking
 from connector.models.aftersales import GOODS_ASK, GOODS_EXPECTED, GOODS_RECEIVED, RECALL_RECEIVED, RecallTask, Return
 from connector.models.order import Cancellation, Order, OrderLine, Shipment
-from connector.services import cancellations
+from connector.services import cancellations, connections
 from connector.services.oms.apply import ACTOR, Applied, Claimed, done, ignored, waits
 from connector.services.orders import own_fleet, parcels, push, reject, ship
 
@@ -57,14 +58,18 @@ def shipped(job: Claimed) -> Applied:
 def cancelled(job: Claimed) -> Applied:
     """The seller cancels (A265, A266): a buyer's open request is accepted, else the order is rejected with the reason that is meant."""
     order, _ = _order(job)
-    if order.remote_status == "CANCELLED":
+    reason = oms_events.cancel_reason(job.text("reason"))
+    assert reason is not None  # checked when it was taken in
+    if (finished := _unfinished(order.id)) is not None:
+        return finished
+    if order.remote_status == "CANCELLED" and not reject.unfinished(order.id):
         return ignored(f"Order {order.number} is cancelled on TikTok already.")
     left = db.session.scalars(
         select(Shipment.tracking_number)
         .where(Shipment.order_id == order.id, Shipment.state.in_((parcels.PENDING, parcels.WAITING_CARRIER, parcels.SENDING, parcels.DELIVERED)))
         .order_by(Shipment.id)
     ).first()
-    if left is not None and order.remote_status != "PARTIALLY_SHIPPING":
+    if left is not None and order.remote_status not in ("PARTIALLY_SHIPPING", "CANCELLED"):
         raise DomainError(
             "oms.cancel_after_ship", f"Order {order.number} has left with parcel {left}, so it cannot be cancelled any more.",
             "Stop the parcel with the carrier; the buyer may return the goods.",
@@ -73,8 +78,6 @@ def cancelled(job: Claimed) -> Applied:
     end_reading()
     if asked:
         return done(cancellations.answer_one(asked[0].id, "approve", actor=ACTOR))
-    reason = oms_events.cancel_reason(job.text("reason"))
-    assert reason is not None  # checked when it was taken in
     return done(reject.reject_one(order.id, reason, actor=ACTOR))
 
 
@@ -100,6 +103,8 @@ def cancellation_answered(job: Claimed) -> Applied:
         end_reading()
     if asked:
         return done(cancellations.answer_one(asked[0].id, answer, reason=job.text("reason"), actor=ACTOR))
+    if (finished := _unfinished(job.order_id)) is not None:
+        return finished
     last = db.session.scalars(
         select(Cancellation)
         .where(Cancellation.order_id == job.order_id, Cancellation.cancel_type == cancellations.BUYER_CANCEL)
@@ -116,6 +121,20 @@ def cancellation_answered(job: Claimed) -> Applied:
             "Send cancelled with a reason if the order is to be cancelled all the same.",
         )  # fmt: skip
     return ignored(f"The buyer's request to cancel order {order.number} is answered already: {last.remote_status}.")
+
+
+def _unfinished(order_id: int) -> Applied | None:
+    """An answer of ours that TikTok took while its worker was killed is finished on our side; None when there is none."""
+    sent = select(Cancellation).where(Cancellation.order_id == order_id, Cancellation.answer_state == requests.SENDING)
+    one = db.session.scalars(sent.order_by(Cancellation.answered_at.desc())).first()
+    end_reading()
+    if one is None:
+        return None
+    cancellations.read_again(connections.tiktok(one.account_id), one.account_id, one.cancel_id)
+    one = cancellations.get(one.id)
+    cancellation_id, answer, reason, taken = one.id, one.answer, one.answer_reason, one.remote_status in requests.TAKEN[one.answer]
+    end_reading()
+    return done(cancellations.answer_one(cancellation_id, answer, reason=reason, actor=ACTOR)) if taken else None
 
 
 def goods_received(job: Claimed) -> Applied:

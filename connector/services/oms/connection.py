@@ -1,18 +1,19 @@
 """The OMS of an account: its addresses, its secret, and the schedules that follow from them (A251-A255).
 
-``save`` and ``new_secret`` are the only writers of what a person enters. The secret is ours and is shown once, when it is made; the pull token is the
-OMS's and is never shown again.
+``save``, ``new_secret`` and ``end_old_secrets`` are the only writers of what a person enters. The secret is ours and is shown once, when it is made; one
+that it replaces counts on for a while, in both directions. The pull token is the OMS's and is never shown again.
 """
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
@@ -28,6 +29,9 @@ FORMATS = {JSONL: "JSON Lines", CSV: "CSV"}
 MOST_MINUTES = 1440
 #: How often the drop folder is looked into.
 FOLDER_SECONDS = 30
+#: How long a secret counts beside the one that replaced it, and how many may: a signature header holds five.
+OVERLAP = timedelta(hours=24)
+MOST_OLD = 4
 
 
 @dataclass(frozen=True)
@@ -97,13 +101,62 @@ def save(account_id: int, choice: Choice, *, actor: str) -> Saved:
 
 
 def new_secret(account_id: int, *, actor: str) -> str:
-    """Another secret for both directions; the old one is worth nothing from now on. It is shown this once."""
-    with unit_of_work():
-        row = known(account_id)
+    """Another secret for both directions, shown this once. The one before counts beside it for ``OVERLAP``, or until a person ends that."""
+    with unit_of_work() as session:
+        row = _locked(session, account_id)
+        until = utcnow() + OVERLAP
+        row.old_secrets = [{"secret": row.secret, "until": until.isoformat()}, *_counting(row)][:MOST_OLD]
         row.secret = _secret()
-        title = accounts.get(account_id).title
-        events.record("oms.secret_changed", "oms", row.id, f"The OMS of {title} was given a new secret.", account_id=account_id, actor=actor)
+        text = f"The OMS of {accounts.get(account_id).title} was given a new secret. The old one counts until {until:%Y-%m-%d %H:%M} UTC."
+        events.record("oms.secret_changed", "oms", row.id, text, account_id=account_id, actor=actor)
         return row.secret
+
+
+def end_old_secrets(account_id: int, *, actor: str) -> bool:
+    """Only the newest secret counts from now on; False when that was so already."""
+    with unit_of_work() as session:
+        row = _locked(session, account_id)
+        counted, row.old_secrets = bool(_counting(row)), None
+        if counted:
+            text = f"The old secret of the OMS of {accounts.get(account_id).title} was ended."
+            events.record("oms.secret_ended", "oms", row.id, text, account_id=account_id, actor=actor)
+        return counted
+
+
+def begin_again(account_id: int, since: datetime | None, *, actor: str) -> None:
+    """The next feed holds every order that was changed since then (None: every order), as if no feed had been made after it."""
+    with unit_of_work() as session:
+        row = _locked(session, account_id)
+        if since is not None and row.feed_from_at is not None and since > row.feed_from_at:
+            raise DomainError(
+                "oms.begin_again", f"Orders changed after {row.feed_from_at:%Y-%m-%d %H:%M} UTC are in no feed yet, and would be left out.",
+                "Choose an earlier day.", field="since",
+            )  # fmt: skip
+        row.feed_from_at = since
+        held = f"every order changed since {since:%Y-%m-%d %H:%M} UTC" if since else "every order"
+        text = f"The next feed of {accounts.get(account_id).title} will hold {held}."
+        events.record("oms.begin_again", "oms", row.id, text, account_id=account_id, actor=actor)
+
+
+def all_secrets(row: OmsConnection) -> list[str]:
+    """Every secret that counts now, the newest first."""
+    return [row.secret, *(one["secret"] for one in _counting(row))]
+
+
+def old_until(row: OmsConnection) -> datetime | None:
+    """Until when an old secret counts; None when none does."""
+    return max((datetime.fromisoformat(one["until"]) for one in _counting(row)), default=None)
+
+
+def _counting(row: OmsConnection) -> list[dict[str, str]]:
+    now = utcnow()
+    return [one for one in row.old_secrets or () if datetime.fromisoformat(one["until"]) > now]
+
+
+def _locked(session: Session, account_id: int) -> OmsConnection:
+    row = known(account_id)
+    session.refresh(row, with_for_update=True)
+    return row
 
 
 def address(account: Account, url: str, name: str, label: str) -> str:

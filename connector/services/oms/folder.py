@@ -26,7 +26,7 @@ log = logs.get(__name__)
 
 STABLE_SECONDS = 10.0
 UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
-SUFFIXES = (".csv", ".txt", ".json")
+SUFFIXES = (".csv", ".txt", ".json", ".jsonl", ".ndjson")
 RESULT = ".result.json"
 #: Bytes that the name of a file may have.
 LONGEST_NAME = 255
@@ -99,7 +99,7 @@ def _take(account_id: int, home: Path, path: Path) -> None:
     result: dict[str, object] = {"file": shown}
     try:
         if not path.name.casefold().endswith(SUFFIXES):
-            raise DomainError("oms.file_name", f"{shown} is neither a .csv nor a .json file.", "Name it by what it holds.")
+            raise DomainError("oms.file_name", f"{shown} is neither a .csv nor a .json or .jsonl file.", "Name it by what it holds.")
         taken = batches.take(account_id, data, file_name=shown, source=FOLDER, actor=ACTOR)
         bad = [line for line in _all_lines(taken.batch.id) if line.state == UPDATE_FAILED and line.code == UNREADABLE]
         result |= {

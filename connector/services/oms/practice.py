@@ -12,6 +12,7 @@ from connector.models.account import SANDBOX
 from connector.models.oms import OmsConnection
 from connector.models.user import User
 from connector.services import accounts, api_tokens, settings
+from connector.services.accounts.unattended import CARRIERS
 from connector.services.oms import connection
 from connector.services.oms.connection import CSV, JSONL, Choice
 
@@ -31,7 +32,8 @@ def use_practice_oms(account_id: int, user: User) -> OmsConnection:
         raise DomainError("practice.away", "There is no practice OMS.", "Start the product with make run, which starts the practice servers too.")
     end_reading()
     try:
-        practice.tell_oms(url, product_url=product, account_id=account_id)  # before anything is saved: is it there?
+        carrier = CARRIERS.get(account.country, CARRIERS["GB"])  # it ships with one that the practice shop has
+        practice.tell_oms(url, product_url=product, account_id=account_id, carrier=carrier)  # before anything is saved: is it there?
         pull_token = secrets.token_urlsafe(24)
         choice = Choice(
             feed_formats=(JSONL, CSV), feed_minutes=MINUTES, notify_url=f"{url}/feed-ready", pull_url=f"{url}/statuses", pull_token=pull_token, pull_minutes=MINUTES

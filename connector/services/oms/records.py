@@ -26,7 +26,7 @@ CSV_COLUMNS = (
     "sub_total", "shipping_fee", "tax", "buyer_name", "buyer_email", "buyer_phone", "address_line1", "address_line2", "address_line3",
     "address_line4", "city", "postal_code", "region", "buyer_message", "line_id", "sku", "sku_id", "product_name", "variant", "quantity",
     "sale_price", "original_price", "seller_discount", "platform_discount", "line_tax", "gift", "line_status", "package_id", "tracking_number",
-    "carrier", "fulfillment_type", "delivery_option", "cancel_requested", "cancelled_at", "cancelled_by", "cancel_reason", "tag",
+    "carrier", "fulfillment_type", "delivery_option", "cancel_requested", "cancelled_at", "cancelled_by", "cancel_reason", "tag", "shipping_type", "address_masked",
 )  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def _csv_rows(one: Mapping[str, Any]) -> Iterable[list[Any]]:
             "carrier": carriers.get(line.get("package_id") or "", ""), "fulfillment_type": fulfillment["type"],
             "delivery_option": fulfillment["delivery_option"], "cancel_requested": cancellation["requested"],
             "cancelled_at": cancellation["cancelled_at"], "cancelled_by": cancellation["by"], "cancel_reason": cancellation["reason"],
-            "tag": one["tag"],
+            "tag": one["tag"], "shipping_type": fulfillment["shipping_type"], "address_masked": place["masked"],
         }  # fmt: skip
         yield [_cell(row[name]) for name in CSV_COLUMNS]
 

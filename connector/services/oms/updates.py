@@ -9,16 +9,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import not_, or_, select
 
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import NotFoundError
 from connector.domain import oms_events
+from connector.domain.shipping import same_tracking
 from connector.models.account import Account
 from connector.models.oms import EVENT, UPDATE_FAILED, UPDATE_IGNORED, UPDATE_RECEIVED, OmsUpdate
 from connector.models.order import Order
 from connector.services import events, runs
+from connector.services.oms.apply import find_order
 
 #: The code of an entry that could not be read.
 UNREADABLE = "oms.unreadable"
@@ -92,11 +94,32 @@ def retry(update_ids: Sequence[int], *, actor: str) -> runs.Submitted | None:
         return submitted[0] if submitted else None
 
 
+def set_aside(update_ids: Sequence[int], *, actor: str) -> int:
+    """A person has seen to what failed, or nothing is to be done: it waits for nobody any more. How many there were."""
+    with unit_of_work() as session:
+        rows = session.scalars(select(OmsUpdate).where(OmsUpdate.id.in_(list(update_ids)), OmsUpdate.state == UPDATE_FAILED).with_for_update()).all()
+        for row in rows:
+            row.state, row.message, row.remedy = UPDATE_IGNORED, f"Set aside by {actor}. It had failed: {row.message}", ""
+            text = f"Update {own_id(row) or row.event_id.strip()} was set aside."
+            events.record("oms.set_aside", "oms_update", row.id, text, account_id=row.account_id, reason=row.message, actor=actor)
+        return len(rows)
+
+
 def get(update_id: int) -> OmsUpdate:
     found = db.session.get(OmsUpdate, update_id)
     if found is None:
         raise NotFoundError("oms.update_unknown", f"There is no update {update_id}.", "Open the list of updates for the present ones.")
     return found
+
+
+def listed(account_id: int, *, after: int = 0, state: str | None = None, event_id: str = "", order_id: str = "", limit: int = 100) -> list[OmsUpdate]:
+    """The account's updates in the order in which they came, after the one with our number ``after``. Lines of files that are no updates are left out."""
+    query = select(OmsUpdate).where(OmsUpdate.account_id == account_id, OmsUpdate.id > after)
+    query = query.where(or_(not_(OmsUpdate.event_id.startswith(ROW)), OmsUpdate.state != UPDATE_IGNORED))
+    for column, wanted in ((OmsUpdate.state, state), (OmsUpdate.event_id, event_id), (OmsUpdate.order_number, order_id)):
+        if wanted:
+            query = query.where(column == wanted)
+    return list(db.session.scalars(query.order_by(OmsUpdate.id).limit(limit)))
 
 
 def own_id(row: OmsUpdate) -> str:
@@ -130,8 +153,19 @@ def _store(account_id: int, source: str, lines: list[Line], batch_id: int | None
         read.append((line, entry, oms_events.event_id(entry)))
     numbers, ids = {entry["order_id"] for _, entry, _ in read}, {key for _, _, key in read}
     orders = dict(db.session.execute(select(Order.number, Order.id).where(Order.account_id == account_id, Order.number.in_(numbers))).all())
-    known = set(db.session.scalars(select(OmsUpdate.event_id).where(OmsUpdate.account_id == account_id, OmsUpdate.event_id.in_(ids))))
+    rows = db.session.scalars(select(OmsUpdate).where(OmsUpdate.account_id == account_id, OmsUpdate.event_id.in_(ids)))
+    known = {row.event_id: row for row in rows}
     for line, entry, key in read:
+        if not line.of and key in known and _is_another(known[key], entry):
+            first = known[key]
+            problem = Problem(
+                str(entry.get("id") or ""), "id", f"id: {key} is the id of another event: {first.action} of order {first.order_number}. Nothing was done.",
+                "Send it again with an id of its own.", line.number,
+            )  # fmt: skip
+            found.bad.append(problem)
+            if source != EVENT:
+                _keep_bad(account_id, source, line, batch_id, problem)
+            continue
         if line.of or key in known:
             found.repeated += not line.of
             found.accepted += bool(line.of)
@@ -144,10 +178,21 @@ def _store(account_id: int, source: str, lines: list[Line], batch_id: int | None
                     )
                 )  # fmt: skip
             continue
-        known.add(key)
+        known[key] = _row(account_id, key, source, entry, orders, batch_id=batch_id, line=0 if source == EVENT else line.number)
         found.accepted += 1
-        db.session.add(_row(account_id, key, source, entry, orders, batch_id=batch_id, line=line.number))
+        db.session.add(known[key])
     db.session.flush()
+
+
+def _is_another(row: OmsUpdate, entry: dict[str, Any]) -> bool:
+    """Does an entry with the id of a known update say something else? The order may be named by either of its numbers, the same event told in other words."""
+    first, second = (str(one.get("tracking_number") or "") for one in (row.data, entry))
+    if row.action != entry["type"] or (first != second and not same_tracking(first, second)):
+        return True
+    if row.order_number == entry["order_id"]:
+        return False
+    named = {find_order(row.account_id, number) for number in (row.order_number, entry["order_id"])}
+    return len(named) > 1 or None in named
 
 
 def _read(line: Line) -> dict[str, Any]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from connector.core.db import db
+from connector.core.db import db, dialect_of
 from connector.models.order import Order, OutgoingAction
 from connector.services import events
 
 
 def take(order: Order, action: str, key: str = "") -> OutgoingAction:
     """The row of this action in the caller's transaction, locked; made when nobody has. Two writers get the same row, one after the other."""
-    dialect = postgresql if db.session.get_bind().dialect.name == "postgresql" else sqlite
+    dialect = dialect_of(db.session)
     values: dict[str, Any] = {"account_id": order.account_id, "order_id": order.id, "action": action, "key": key, "created_by": events.actor_now.get()}
     values |= {"state": "pending", "attempts": 0, "request": {}, "answer": {}}
     db.session.execute(dialect.insert(OutgoingAction).values(**values).on_conflict_do_nothing(index_elements=["account_id", "order_id", "action", "key"]))

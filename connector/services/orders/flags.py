@@ -45,13 +45,11 @@ class Expiring:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """What the Today page shows first. ``failed`` counts orders by cause code; ``next_ship_by`` is the earliest deadline of all; ``returns`` wait for an
-    answer, ``recalls`` are under way, ``memos`` are orders with a refund that could not be carried over."""
+    """What the Today page shows first. ``failed`` counts orders by cause code; ``cancellations`` and ``returns`` wait for an answer, ``recalls`` are under
+    way, ``memos`` are orders with a refund that could not be carried over."""
 
     to_ship: tuple[Band, ...]
-    next_ship_by: datetime | None
     cancellations: int
-    next_respond_by: datetime | None
     returns: int
     recalls: int
     memos: int
@@ -115,9 +113,8 @@ def attention(account_ids: Iterable[int] | None = None) -> Attention:
     for account in accounts:
         for hours, count in _to_ship(account).items():
             bands[hours] += count
-    next_ship = db.session.scalar(select(func.min(Order.ship_by_at)).where(Order.account_id.in_(ids), _awaits_shipping()))
     requests = (Cancellation.account_id.in_(ids), Cancellation.cancel_type == "BUYER_CANCEL", Cancellation.remote_status == "CANCELLATION_REQUEST_PENDING")
-    open_requests, respond_by = db.session.execute(select(func.count(), func.min(Cancellation.respond_by_at)).where(*requests)).one()
+    asked = select(func.count()).select_from(Cancellation).where(*requests)
     awaited = select(func.count()).select_from(Return).where(Return.account_id.in_(ids), Return.needs_answer)
     recalled = select(func.count()).select_from(RecallTask).where(RecallTask.account_id.in_(ids), RecallTask.state.in_((RECALL_OPEN, RECALL_RETURNING)))
     stuck = select(func.count(CreditMemo.order_id.distinct())).where(CreditMemo.account_id.in_(ids), CreditMemo.state == MEMO_FAILED)
@@ -136,9 +133,7 @@ def attention(account_ids: Iterable[int] | None = None) -> Attention:
     )
     return Attention(
         to_ship=tuple(Band(hours, count) for hours, count in bands.items()),
-        next_ship_by=next_ship,
-        cancellations=open_requests,
-        next_respond_by=respond_by,
+        cancellations=db.session.scalar(asked) or 0,
         returns=db.session.scalar(awaited) or 0,
         recalls=db.session.scalar(recalled) or 0,
         memos=db.session.scalar(stuck) or 0,
@@ -149,16 +144,16 @@ def attention(account_ids: Iterable[int] | None = None) -> Attention:
     )
 
 
-def _awaits_shipping() -> ColumnElement[bool]:
-    """Orders the seller still has to ship: neither fulfilled by TikTok nor sent."""
-    return and_(Order.remote_status.in_(SHIPPABLE), Order.fulfillment_type.in_(("", "FULFILLMENT_BY_SELLER")), Order.shipping_type == "SELLER")
+def awaits_shipping() -> ColumnElement[bool]:
+    """Orders the seller still has to ship, those with TikTok's label among them: neither fulfilled by TikTok nor sent."""
+    return and_(Order.remote_status.in_(SHIPPABLE), Order.fulfillment_type.in_(("", "FULFILLMENT_BY_SELLER")))
 
 
 def _to_ship(account: Account) -> dict[int | None, int]:
     now = connections.shop_now(account)
     edges = [now + timedelta(hours=hours) for hours in SHIP_BANDS]
     counts: dict[int | None, int] = {}
-    base = select(func.count()).select_from(Order).where(Order.account_id == account.id, _awaits_shipping(), Order.ship_by_at.is_not(None))
+    base = select(func.count()).select_from(Order).where(Order.account_id == account.id, awaits_shipping(), Order.ship_by_at.is_not(None))
     lower: datetime | None = None
     for hours, edge in zip(SHIP_BANDS, edges, strict=True):
         query = base.where(Order.ship_by_at <= edge)

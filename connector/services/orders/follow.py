@@ -50,7 +50,9 @@ def waiting(account_id: int, rules: AccountRules) -> list[tuple[str, str]]:
     done_status = exists().where(
         OutgoingAction.order_id == Order.id, OutgoingAction.action == STATUS, OutgoingAction.key == Order.remote_status, OutgoingAction.state == "accepted"
     )
-    wanted = [new_address, and_(Order.remote_status == tiktok_order.CANCELLED, or_(Order.magento_state.is_(None), Order.magento_state.not_in(CLOSED)), ~undone)]
+    begun = exists().where(OutgoingAction.order_id == Order.id, OutgoingAction.action == undo.ACTION, OutgoingAction.state == "sent")  # and not recorded
+    standing = and_(or_(Order.magento_state.is_(None), Order.magento_state.not_in(CLOSED)), ~undone)
+    wanted = [new_address, and_(Order.remote_status == tiktok_order.CANCELLED, or_(standing, begun))]
     for row in rules.policy.status_mapping if rules.policy else ():
         wanted.append(
             and_(

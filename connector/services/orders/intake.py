@@ -64,7 +64,7 @@ class Outcome:
 
     def sentence(self) -> str:
         """For a run's message."""
-        parts = [f"{self.read} orders read: {self.new} new, {self.changed} changed, {self.unchanged + self.stale} unchanged"]
+        parts = [f"{self.read} order{'' if self.read == 1 else 's'} read: {self.new} new, {self.changed} changed, {self.unchanged + self.stale} unchanged"]
         if self.bad:
             parts.append(f"{self.bad} could not be read and are listed here")
         return "; ".join(parts) + "."

@@ -154,7 +154,7 @@ def delivered(
             state.clear_flag(order, reason=f"parcel {parcel.tracking_number} delivered to TikTok")
         message = note or f"TikTok accepted parcel {parcel.tracking_number}" + (f" by {parcel.provider_name}" if parcel.provider_name else "") + "."
         if warning:
-            message += f" TikTok warns: {warning}"
+            message += f" {warning}"
         events.record(
             "parcel.delivered", "order", order.id, message, account_id=order.account_id,
             after={"tracking_number": parcel.tracking_number, "line_ids": line_ids, "package_ids": package_ids},

@@ -23,12 +23,13 @@ from connector.domain.carriers import CarrierMatch, match_carrier
 from connector.domain.shipping import Check, ShipFacts, Verdict
 from connector.models.account import Account
 from connector.models.order import Cancellation, Order, OrderLine, Shipment
-from connector.services import connections, events, policies
+from connector.services import connections, events, policies, runs
 from connector.services.orders import fence, parcels, providers, splitting
 from connector.services.orders.parcels import DELIVERED, FAILED, IGNORED, PENDING, SENDING, WAITING_CARRIER, Outcome
 
-#: How long a claimed parcel is believed to be under way.
+#: How long a claimed parcel is believed to be under way, unless no run is alive that may have claimed it.
 CLAIM = timedelta(seconds=60)
+SENDERS = ("shipments.push", "orders.ship", "oms.apply")
 #: Sending takes a second or two: who finds a parcel claimed looks again soon.
 LOOK_SECONDS = 3.0
 #: Refusals that pass by themselves: the parcel stays pending and is tried again.
@@ -90,7 +91,7 @@ def _claim(parcel_id: int) -> _Job | None:
         parcel = session.get(Shipment, parcel_id, populate_existing=True, with_for_update=True)
         if parcel is None or parcel.state in (DELIVERED, IGNORED):
             return None
-        if parcel.state == SENDING and parcel.retry_at and parcel.retry_at > now:
+        if parcel.state == SENDING and parcel.retry_at and parcel.retry_at > now and not runs.alone(parcel.account_id, *SENDERS):
             raise api.Unavailable(
                 f"Parcel {parcel.tracking_number} is being sent by another worker", system="tiktok", operation="ship", code="ship.in_progress",
                 retry_after=max(1.0, min(LOOK_SECONDS, (parcel.retry_at - now).total_seconds())),
@@ -123,7 +124,7 @@ def _send(client: TikTokClient, job: _Job) -> Outcome:
         marked = client.mark_shipped(
             order.number, line_ids=verdict.choice.line_ids, tracking_number=parcel.tracking_number, shipping_provider_id=match.provider_id
         )
-        package_ids, warning = [marked.package_id], " ".join(filter(None, (marked.warning, warning)))
+        package_ids, warning = [marked.package_id], " ".join(filter(None, (marked.warning and f"TikTok warns: {marked.warning.rstrip('.')}.", warning)))
     else:
         if verdict.split:
             if (refusal := splitting.why_not(client, order.number)) is not None:
@@ -273,7 +274,7 @@ def _missing_warning(verdict: Verdict) -> str:
     missing = verdict.choice.missing
     if not missing:
         return ""
-    return "Magento shipped more than TikTok waits for: " + ", ".join(f"{quantity} x {sku}" for sku, quantity in missing.items()) + "."
+    return "The parcel was said to hold more than TikTok waits for: " + ", ".join(f"{quantity} x {sku}" for sku, quantity in missing.items()) + "."
 
 
 def update_tracking(parcel_id: int, tracking_number: str, provider_name: str, *, actor: str) -> Outcome:

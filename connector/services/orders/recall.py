@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.clients import errors as api
 from connector.core import logs
 from connector.core.clock import utcnow
-from connector.core.db import db, end_reading, unit_of_work
+from connector.core.db import db, dialect_of, end_reading, unit_of_work
 from connector.core.errors import DomainError
+from connector.domain import deadlines
 from connector.domain import tiktok_order as tiktok
 from connector.models.account import Account
 from connector.models.aftersales import (
@@ -25,7 +26,7 @@ from connector.models.aftersales import (
     RecallTask,
 )
 from connector.models.order import Order, OrderLine, Shipment
-from connector.services import connections, events, policies, storefronts
+from connector.services import connections, events, policies, runs, storefronts
 from connector.services.orders import actions, fence, recall_memos, reservations, state
 from connector.services.products import due, shop_stock
 
@@ -42,7 +43,9 @@ WORDS = {RECALL_OPEN: "Stop the parcel", RECALL_RETURNING: "On its way back", RE
 UNDER_WAY = (RECALL_OPEN, RECALL_RETURNING)
 #: The outgoing action that one worker at a time holds while it settles a recall in the store.
 ACTION = "recall"
-NOT_SETTLED = "recall.not_settled"
+NOT_SETTLED, BUSY = "recall.not_settled", "recall.busy"
+#: No call to the store lasts longer.
+UNDER_WAY_AT_MOST = timedelta(seconds=75)
 
 
 # --- opening --------------------------------------------------------------------------------------------------------------------------------
@@ -73,10 +76,10 @@ def open_for(session: Session, order: Order, why: str, *, shipped: Mapping[str, 
     known = session.scalar(query)
     if known is not None:
         return known
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    dialect = dialect_of(session)
     values: dict[str, Any] = {
         "account_id": order.account_id, "order_id": order.id, "state": RECALL_OPEN, "why": why[:300], "units": _sent(session, order, shipped or {}), "received": {},
-        "note": "", "opened_at": utcnow(), "closed_by": "",
+        "note": "", "opened_at": utcnow(), "due_at": _due(session, order, RECALL_OPEN), "closed_by": "",
     }  # fmt: skip
     session.execute(dialect.insert(RecallTask).values(**values).on_conflict_do_nothing(index_elements=["order_id"]))
     task = session.scalars(query).one()
@@ -87,6 +90,11 @@ def open_for(session: Session, order: Order, why: str, *, shipped: Mapping[str, 
     due.mark(reason=f"Order {order.number} was cancelled after shipping", content=False, skus=task.units, account_id=order.account_id)
     shop_stock.forget(session, order.account_id, task.units)
     return task
+
+
+def _due(session: Session, order: Order, state: str) -> datetime:
+    """By when somebody should have seen to it, by the shop's clock as every deadline."""
+    return connections.shop_now(session.get_one(Account, order.account_id)) + (deadlines.RECALL_STOP if state == RECALL_OPEN else deadlines.RECALL_BACK)
 
 
 def _store_units(session: Session, task: RecallTask) -> Counter[str]:
@@ -149,7 +157,7 @@ def move(order_id: int, to_state: str, *, received: Mapping[str, int] | None = N
         if task is None:
             raise DomainError("recall.unknown", f"Order {order.number} has no recall.", "A recall is opened when TikTok cancels an order that has left.")
         if task.state != to_state:
-            _move(order, task, to_state, received, note, actor)
+            _move(session, order, task, to_state, received, note, actor)
         settled = to_state == RECALL_RETURNING or task.restocked_at is not None
     if settled:
         return f"Recall of order {order.number}: {WORDS[to_state]}."
@@ -160,7 +168,7 @@ def move(order_id: int, to_state: str, *, received: Mapping[str, int] | None = N
         connections.order_now.reset(token)
 
 
-def _move(order: Order, task: RecallTask, to_state: str, received: Mapping[str, int] | None, note: str, actor: str) -> None:
+def _move(session: Session, order: Order, task: RecallTask, to_state: str, received: Mapping[str, int] | None, note: str, actor: str) -> None:
     if to_state not in MOVES.get(task.state, ()):
         raise DomainError(
             "recall.move", f"The recall of order {order.number} is {WORDS.get(task.state, task.state)} and cannot become {WORDS.get(to_state, to_state)}.",
@@ -180,6 +188,8 @@ def _move(order: Order, task: RecallTask, to_state: str, received: Mapping[str, 
         task.received = {sku: int(units) for sku, units in given.items() if units > 0}
     if to_state in (RECALL_RECEIVED, RECALL_LOST):
         task.closed_at, task.closed_by = utcnow(), actor
+    else:
+        task.due_at = _due(session, order, to_state)
     words = f"Recall: {WORDS[to_state]}."
     if to_state == RECALL_RECEIVED:
         words += " To be sold again: " + (", ".join(f"{units} x {sku}" for sku, units in task.received.items()) or "nothing") + "."
@@ -208,6 +218,9 @@ def settle_unfinished(account_id: int) -> int:
             done += 1
         except (api.ApiError, DomainError) as error:
             log.warning("recall_not_settled", order=order_id, fault=str(error)[:200])
+            if error.code == BUSY:  # perhaps in the hands of a dead worker: that is known soon
+                key, soon = f"cancellations.import:again:{account_id}", utcnow() + UNDER_WAY_AT_MOST
+                runs.submit("cancellations.import", account_id=account_id, key=key, not_before=soon, quiet=True)
         except Exception as error:
             db.session.rollback()
             log.error("recall_broken", order=order_id, exc_info=error)
@@ -222,10 +235,10 @@ def settle(order_id: int) -> str:
 
     One worker at a time: another gets ``Unavailable``. What the store refuses is the order's error as well, for it is tried unattended too.
     """
-    _hold(order_id)
+    turn = _hold(order_id)
     ended = "pending"
     try:
-        said = _settle(order_id)
+        said = _settle(order_id, turn)
         ended = "accepted"
         return said
     except api.Rejected as refused:
@@ -240,21 +253,29 @@ def settle(order_id: int) -> str:
     finally:
         db.session.rollback()
         with unit_of_work() as session:
-            actions.take(session.get_one(Order, order_id), ACTION).state = ended
+            action = actions.take(session.get_one(Order, order_id), ACTION)
+            if action.attempts == turn:
+                action.state = ended
 
 
-def _hold(order_id: int, *, still: bool = False) -> None:
-    """Take the recall for ``fence.CLAIM``, or (``still``) go on holding it. Raises ``Unavailable`` while another worker has it."""
+def _hold(order_id: int, turn: int = 0) -> int:
+    """Take the recall for ``fence.CLAIM``, or go on holding it with the ``turn`` that was given; the turn. Raises ``Unavailable`` when another worker
+    has it. What a run had in hand whose worker is dead is taken when nothing that it sent can be under way any more."""
+    run_id = events.run_now.get()
     with unit_of_work() as session:
         order = fence.lock(session, order_id)
         action = actions.take(order, ACTION)
-        if not still and action.state == "sent" and action.updated_at > utcnow() - fence.CLAIM:
+        holder = action.request.get("run")
+        believed = fence.CLAIM if holder is None or (holder != run_id and runs.alive(holder)) else UNDER_WAY_AT_MOST
+        held = action.state == "sent" and action.updated_at > utcnow() - believed
+        if (turn and action.attempts != turn) or (held and not turn):
             text = f"The recall of order {order.number} is being brought into the store right now."
-            raise api.Unavailable(text, system="connector", operation="recall", code="recall.busy", retry_after=30)
-        action.state, action.attempts, action.updated_at = "sent", action.attempts + (not still), utcnow()
+            raise api.Unavailable(text, system="connector", operation="recall", code=BUSY, retry_after=30)
+        action.state, action.attempts, action.updated_at, action.request = "sent", action.attempts + (not turn), utcnow(), {"run": run_id}
+        return action.attempts
 
 
-def _settle(order_id: int) -> str:
+def _settle(order_id: int, turn: int) -> str:
     order = db.session.get_one(Order, order_id, populate_existing=True)
     task = db.session.scalars(select(RecallTask).where(RecallTask.order_id == order_id).execution_options(populate_existing=True)).one()
     account = db.session.get_one(Account, order.account_id)
@@ -271,7 +292,7 @@ def _settle(order_id: int) -> str:
         return _settled(order_id, external.restock(order_id, sellable), names)
     if task.state == RECALL_LOST and not policy.credit_memos:
         return _settled(order_id, "The parcel is lost; the store's order stays as it is.", names)
-    said = recall_memos.refund(order, sellable, away(order_id) or Counter(), lambda: _hold(order_id, still=True))
+    said = recall_memos.refund(order, sellable, away(order_id) or Counter(), lambda: _hold(order_id, turn))
     return _settled(order_id, said, names)
 
 

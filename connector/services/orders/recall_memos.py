@@ -20,10 +20,11 @@ from connector.services import connections
 BACK, GONE = "recall", "recall:gone"
 
 
-def refund(order: Order, sellable: Counter[str], away: Counter[str], hold: Callable[[], None]) -> str:
+def refund(order: Order, sellable: Counter[str], away: Counter[str], hold: Callable[[], object]) -> str:
     """Give a shipped order back in Magento; what was done, as a sentence. Raises ``ApiError``; calling again continues.
 
-    ``sellable``: the store's SKU -> units that came back whole; ``away``: the same for those that left. ``hold`` is called before each memo is written.
+    ``sellable``: the store's SKU -> units that came back whole; ``away``: the same for those that left. ``hold`` is called before each memo is written and raises
+    ``Unavailable`` when another worker has the recall.
     """
     client = connections.magento_for(order.account_id)
     assert order.magento_id is not None

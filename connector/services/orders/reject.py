@@ -162,6 +162,8 @@ def _cancel(client: TikTokClient, order: Order, account: Account, payload: Mappi
     except (api.Uncertain, api.Unavailable, api.Unauthorized):
         raise  # the next attempt reads the order first
     except api.ApiError as error:
+        if _through(read_order(client, order.number), lines or _open_lines(payload)):
+            return  # another worker's rejection went through meanwhile; TikTok refuses its repetition
         with unit_of_work():
             action = actions.take(order, ACTION)
             action.state, action.error_code, action.error_message = "failed", error.code, error.remote_message or str(error)
@@ -173,7 +175,7 @@ def _cancel(client: TikTokClient, order: Order, account: Account, payload: Mappi
 
 def _eligibility_check(order: Order, payload: Mapping[str, Any], eligible: Eligibility, reason: str, name: str, market: str) -> tuple[Check, list[str] | None]:
     """TikTok's word on this order: (check, the line ids to name, or None for the whole order)."""
-    open_lines = [str(line["id"]) for line in payload.get("line_items") or () if line.get("display_status") != "CANCELLED"]
+    open_lines = _open_lines(payload)
     whole = set(open_lines) <= set(eligible.line_ids)
     facts = {"offered": list(eligible.reason_names), "eligible_lines": list(eligible.line_ids), "reasons_against": list(eligible.refused)}
     if not eligible.line_ids or (not whole and market not in LINE_CANCEL_MARKETS):
@@ -185,6 +187,17 @@ def _eligibility_check(order: Order, payload: Mapping[str, Any], eligible: Eligi
         text = f"TikTok offers no reason for order {order.number} that means {REASONS[reason]}. It offers: {offered}."
         return _check("reason", False, text, "Choose another reason.", **facts), None
     return _check("reason", True, f"{REASONS[reason]} is {name} at TikTok.", **facts), None if whole else list(eligible.line_ids)
+
+
+def _open_lines(payload: Mapping[str, Any]) -> list[str]:
+    return [str(line["id"]) for line in payload.get("line_items") or () if line.get("display_status") != "CANCELLED"]
+
+
+def _through(payload: Mapping[str, Any], line_ids: Sequence[str]) -> bool:
+    """Whether the seller has cancelled all these lines, by what TikTok shows now."""
+    lines = {str(line["id"]): line for line in payload.get("line_items") or ()}
+    found = [lines[one] for one in line_ids if one in lines]
+    return bool(found) and all((one.get("display_status"), one.get("cancel_user")) == ("CANCELLED", "SELLER") for one in found)
 
 
 def _finish(order_id: int, payload: Mapping[str, Any], reason: str) -> str:
@@ -235,6 +248,14 @@ def _ours(order_id: int) -> bool:
     query = select(OutgoingAction.id).where(
         OutgoingAction.order_id == order_id, OutgoingAction.action == ACTION, OutgoingAction.state.in_(("sent", "accepted"))
     )
+    found = db.session.scalar(query) is not None
+    end_reading()
+    return found
+
+
+def unfinished(order_id: int) -> bool:
+    """A rejection was sent and its end is not written down: its answer was lost, or its worker was killed."""
+    query = select(OutgoingAction.id).where(OutgoingAction.order_id == order_id, OutgoingAction.action == ACTION, OutgoingAction.state == "sent")
     found = db.session.scalar(query) is not None
     end_reading()
     return found

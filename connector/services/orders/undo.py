@@ -43,7 +43,9 @@ def cancel_in_magento(order_id: int, *, reason: str) -> Undone:
     magento_id, account_id, number = order.magento_id, order.account_id, order.magento_number or order.magento_id
     with unit_of_work():
         action = actions.take(order, ACTION)
-        action.attempts, action.state = action.attempts + 1, "sent"
+        action.attempts += 1
+        if not action.answer:  # what was settled before stays so, whoever looks again
+            action.state = "sent"
         action.request = action.request or {"reason": reason}
     client = connections.magento_for(account_id)
     end_reading()

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.core.clock import utcnow
+from connector.core.db import dialect_of
 from connector.models.product import Product, ProductView
 from connector.services.products import product_rows
 from connector.services.products.product_rows import BadProduct
@@ -204,4 +204,4 @@ def _vanish(session: Session, magento_id: int, numbers: Sequence[int], stored: S
 
 
 def _insert(session: Session) -> Any:
-    return postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    return dialect_of(session).insert

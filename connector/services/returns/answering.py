@@ -62,14 +62,14 @@ def submit(
         missing = [pk for pk in pks if not (amounts or {}).get(pk)]
         if missing:
             raise DomainError("return.amount", "A partial offer needs an amount for each return.", "Enter the amount to offer.", field="amount")
-    rows = db.session.execute(
-        select(Return.id, Return.return_id, Return.account_id).where(Return.id.in_(list(pks)), Return.phase.not_in(("done", "closed"))).order_by(Return.id)
-    ).all()
+    rows = db.session.scalars(select(Return).where(Return.id.in_(list(pks)), Return.phase.not_in(("done", "closed"))).order_by(Return.id)).all()
     if not rows:
         raise DomainError("return.none", "None of these returns can be answered.", "The list says why for each.")
     args: dict[str, Any] = {"kind": kind, "decision": decision, "reason": reason, "comment": comment, "keep_item": keep_item}
     args |= {"pictures": [dict(one) for one in pictures], "amounts": {str(pk): f"{amount:f}" for pk, amount in (amounts or {}).items()}}
     args["reasons"] = {str(pk): name for pk, name in own.items() if name}
+    # a return that moves on before the run comes to it is not given the plain answer of its next stage
+    args["decisions"] = {str(row.id): plain for row in rows if not decision and (plain := deciding.plain(row, kind))}
     by_account: dict[int, list[tuple[str, str]]] = {}
     for row in rows:
         by_account.setdefault(row.account_id, []).append((str(row.id), row.return_id))

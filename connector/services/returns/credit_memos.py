@@ -12,7 +12,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 
 from connector.clients import errors as api
 from connector.clients.magento import MagentoClient
@@ -33,7 +33,7 @@ from connector.models.aftersales import (
     Return,
 )
 from connector.models.order import Order
-from connector.services import connections, events, storefronts
+from connector.services import connections, events, runs, storefronts
 from connector.services.orders import state
 from connector.services.products import due as evaluation
 from connector.services.returns import from_magento, importing, owed, planning, restock
@@ -41,8 +41,9 @@ from connector.services.returns.terms import Ignored, Wait, words
 
 log = logs.get(__name__)
 
-#: How long a silent sender is believed alive, when an unreachable store and an order that only has to wait are looked at again.
-LEASE, SOON, LATER = timedelta(minutes=2), timedelta(seconds=30), timedelta(hours=1)
+#: How long a silent sender is believed alive (longer than any one call may take, for what a dead one has sent may still arrive), when an unreachable
+#: store and an order that only has to wait are looked at again.
+LEASE, SOON, LATER = timedelta(seconds=75), timedelta(seconds=30), timedelta(hours=1)
 _COUNTS = ("ordered", "invoiced", "shipped", "refunded", "canceled")
 #: After so many attempts what Magento refuses "for the moment", or breaks on, is for a person: it may never work (a stock source that is gone).
 MANY = 20
@@ -99,6 +100,15 @@ def write_due(account_id: int) -> dict[str, int]:
         owed.prepare(account_id)  # goods whose money memo has just been settled
     end_reading()
     return counts
+
+
+def again(account_id: int) -> None:
+    """Look again when the lease of what somebody has in hand is over: his worker may be dead, and its rows need not wait for the schedule."""
+    in_hand = (CreditMemo.account_id == account_id, CreditMemo.state == MEMO_SENDING, CreditMemo.retry_at > utcnow() + SOON)
+    with unit_of_work() as session:
+        if at := session.scalar(select(func.min(CreditMemo.retry_at)).where(*in_hand)):
+            key = f"returns.memos:again:{account_id}:{at.timestamp():.0f}"
+            runs.submit("returns.memos", account_id=account_id, key=key, not_before=at, quiet=True)
 
 
 def write_one(memo_id: int) -> str:

@@ -135,6 +135,12 @@ def pick(actions: Sequence[Action], kind: str, decision: str = "") -> Action | N
     return next((each for each in actions if each.decision in _PLAIN[kind]), None)
 
 
+def plain(row: Return, kind: str) -> str:
+    """The decision that a plain answer means now, by what TikTok offered when it was asked last; "" when the return has changed since."""
+    action = pick(_actions(row), kind) if row.decisions_read_at is not None else None
+    return action.decision if action else ""
+
+
 def choose(return_pk: int, kind: str, decision: str) -> Action:
     found = decisions(return_pk)
     action = pick(found, kind, decision)

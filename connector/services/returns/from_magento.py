@@ -13,13 +13,12 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.clients import errors as api
 from connector.clients.magento.search import SearchCriteria
 from connector.clients.tiktok import TikTokClient
-from connector.core.db import db, end_reading, unit_of_work
+from connector.core.db import db, dialect_of, end_reading, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain import returns as rules
 from connector.domain.rejection import read_eligibility
@@ -84,7 +83,7 @@ def _store(session: Session, account_id: int, batch: Sequence[Row], wanted: bool
     known = set(
         session.scalars(select(CreditMemo.memo_id).where(CreditMemo.account_id == account_id, CreditMemo.memo_id.in_(str(row["entity_id"]) for row in batch)))
     )
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    dialect = dialect_of(session)
     new = 0
     for row in batch:
         order, memo_id = orders.get(str(row["order_id"])), str(row["entity_id"])

@@ -7,12 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.clients.tiktok import TikTokClient
 from connector.core.clock import to_epoch, utcnow
-from connector.core.db import db, end_reading, unit_of_work
+from connector.core.db import db, dialect_of, end_reading, unit_of_work
 from connector.core.errors import DomainError, NotFoundError
 from connector.domain import returns as rules
 from connector.domain.returns import BadReturn, ReturnSnapshot
@@ -152,7 +151,7 @@ def store(account_id: int, client: TikTokClient, items: Iterable[Any], counts: d
 def _write(session: Session, account_id: int, mine: Mapping[str, tuple[ReturnSnapshot, dict[str, Any]]], orders: Mapping[str, Order]) -> int:
     if not mine:
         return 0
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    dialect = dialect_of(session)
     known = set(session.scalars(select(Return.return_id).where(Return.account_id == account_id, Return.return_id.in_(mine))))
     fresh = {return_id for return_id in mine if return_id not in known}
     for return_id in sorted(fresh):

@@ -11,11 +11,10 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import exists, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from connector.core.clock import utcnow
-from connector.core.db import unit_of_work
+from connector.core.db import dialect_of, unit_of_work
 from connector.domain.order_policy import OrderPolicy
 from connector.models.aftersales import (
     FROM_MAGENTO,
@@ -127,7 +126,7 @@ def _prepare_restocks(session: Session, account_id: int, policy: OrderPolicy) ->
 
 
 def _add(session: Session, account_id: int, order_id: int, key: str, values: Mapping[str, Any]) -> None:
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    dialect = dialect_of(session)
     row = {"account_id": account_id, "order_id": order_id, "key": key, "direction": TO_MAGENTO, "state": MEMO_WAITING, **values}
     session.execute(dialect.insert(CreditMemo).values(**row).on_conflict_do_nothing(index_elements=["order_id", "key"]))
 

@@ -7,6 +7,7 @@ import requests
 
 from connector.practice.serve import PracticeServer
 
+from .receiver import Receiver
 from .seller import Seller
 
 
@@ -22,3 +23,13 @@ def seller(server: PracticeServer) -> Seller:
     requests.post(f"{server.url}/practice/reset", json={"authorizations": True}, timeout=20).raise_for_status()
     requests.post(f"{server.url}/practice/app", json={"webhook_url": ""}, timeout=20).raise_for_status()
     return Seller(server.url)
+
+
+@pytest.fixture
+def receiver(seller: Seller) -> Iterator[Receiver]:
+    running = Receiver()
+    seller.control("POST", "app", {"webhook_url": running.url})
+    yield running
+    seller.control("POST", "app", {"webhook_url": ""})
+    running.server.shutdown()
+    running.server.server_close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -11,8 +10,8 @@ import pytest
 import requests
 
 from .aftersale_shop import DAMAGED, DAY, HOUR, RETURN_DAMAGED, ROOT, Desk
+from .receiver import Receiver, until
 from .seller import Seller
-from .test_tiktok_webhooks import Receiver, until
 
 
 @pytest.fixture
@@ -134,16 +133,6 @@ def test_a_label_of_the_sellers_own_goes_with_the_return(desk: Desk) -> None:
 
 
 # -- webhooks -------------------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def receiver(seller: Seller) -> Iterator[Receiver]:
-    running = Receiver()
-    seller.control("POST", "app", {"webhook_url": running.url})
-    yield running
-    seller.control("POST", "app", {"webhook_url": ""})
-    running.server.shutdown()
-    running.server.server_close()
 
 
 def told(receiver: Receiver) -> list[str]:

@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 from .lister import CREATE, SEARCH, leaf, listed, mug, product, uploaded, variants
+from .receiver import Receiver, until
 from .seller import Seller
-from .test_tiktok_webhooks import Receiver, receiver, until  # noqa: F401  the fixture is used by name
 
 
 def found(seller: Seller, shop: str = "US", **body: Any) -> list[dict[str, Any]]:
@@ -298,7 +298,7 @@ def test_a_search_page_of_a_hundred_among_thousands_and_a_stock_update_are_quick
 # -- webhooks -----------------------------------------------------------------------------------------------------------------------------
 
 
-def test_webhooks_tell_of_creation_audit_edit_and_status(seller: Seller, receiver: Receiver) -> None:  # noqa: F811
+def test_webhooks_tell_of_creation_audit_edit_and_status(seller: Seller, receiver: Receiver) -> None:
     made = seller.data("POST", CREATE, "US", mug(seller))["product_id"]
     assert until(lambda: receiver.of(16))[0]["data"]["product_id"] == int(made), "an integer"
     until(lambda: receiver.of(37))

@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from .lister import CREATE, INVENTORY, SEARCH, listed, mug, product, stock, variants, warehouses
+from .receiver import Receiver, until
 from .seller import Seller
-from .test_tiktok_webhooks import Receiver, receiver, until  # noqa: F401  the fixture is used by name
 
 
 def update(seller: Seller, product_id: str, sku_id: str, inventory: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -231,7 +231,7 @@ def test_seeded_orders_sell_listed_products_only_as_far_as_they_are_there(seller
     assert seller.control("POST", "seed", {"region": "GB", "orders": 20})["orders"] == 20
 
 
-def test_stock_webhooks_tell_of_each_change_when_they_are_switched_on(seller: Seller, receiver: Receiver) -> None:  # noqa: F811
+def test_stock_webhooks_tell_of_each_change_when_they_are_switched_on(seller: Seller, receiver: Receiver) -> None:
     seller.control("POST", "settings", {"inventory_webhooks": True})
     made = listed(seller)
     seller.place("US", [("MUG-GREEN", 21)], release=False)

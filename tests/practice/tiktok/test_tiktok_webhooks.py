@@ -2,68 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-
-import pytest
 
 from connector.practice.tiktok.signature import webhook_is_genuine
 
+from .receiver import Receiver, until
 from .seller import Seller
 
 HOUR = 3600
-
-
-class Receiver:
-    """A real HTTP receiver that notes raw bodies and signatures, and answers what it is told."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[dict[str, Any], bytes, str]] = []
-        self.status = 200
-        self.delay = 0.0
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.got.append((json.loads(body), body, self.headers.get("Authorization", "")))
-                time.sleep(outer.delay)
-                self.send_response(outer.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def of(self, kind: int) -> list[dict[str, Any]]:
-        return [document for document, _, _ in self.got if document["type"] == kind]
-
-
-@pytest.fixture
-def receiver(seller: Seller) -> Iterator[Receiver]:
-    running = Receiver()
-    seller.control("POST", "app", {"webhook_url": running.url})
-    yield running
-    seller.control("POST", "app", {"webhook_url": ""})
-    running.server.shutdown()
-    running.server.server_close()
-
-
-def until(condition: Callable[[], Any], seconds: float = 6.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
-    return result
 
 
 def statuses(receiver: Receiver) -> list[str]:
@@ -124,10 +70,9 @@ def test_the_end_of_an_authorization_is_announced_before_and_when_it_comes(selle
     assert until(lambda: receiver.of(7))[0]["data"]["expiration_time"] == ends
     seller.control("POST", "authorizations/revoke", {"shop": "GB"})
     assert until(lambda: receiver.of(6))[0]["data"]["message"]
-    before = len(receiver.got)
+    before = seller.control("GET", "webhooks")["deliveries"]
     seller.place()
-    time.sleep(0.6)
-    assert len(receiver.got) == before, "a shop without authorization sends nothing"
+    assert len(seller.control("GET", "webhooks")["deliveries"]) == len(before), "a shop without authorization sends nothing"
 
 
 def test_addresses_are_set_listed_and_removed_per_shop(seller: Seller, receiver: Receiver) -> None:
@@ -176,8 +121,9 @@ def test_webhooks_are_lost_doubled_delayed_and_reordered_on_demand(seller: Selle
     alone("webhook_lost")
     seller.place(release=False)
     until(lambda: receiver.got)
-    time.sleep(0.5)
     assert statuses(receiver) == ["ON_HOLD"]
+    made = seller.control("GET", "webhooks")["deliveries"][:2]
+    assert {each["body"]["data"]["order_status"]: each["state"] == "lost" for each in made} == {"ON_HOLD": False, "UNPAID": True}
 
     alone("webhook_duplicate")
     seller.place(pay=False)
@@ -186,8 +132,8 @@ def test_webhooks_are_lost_doubled_delayed_and_reordered_on_demand(seller: Selle
 
     alone("webhook_delay", seconds=600)
     seller.place(pay=False)
-    time.sleep(0.7)
-    assert receiver.got == []
+    (delivery,) = seller.control("GET", "webhooks")["deliveries"][:1]
+    assert (delivery["attempts"], receiver.got) == (0, [])
     seller.control("POST", "clock", {"advance_seconds": 601})
     until(lambda: receiver.got)
 
