@@ -25,8 +25,8 @@ demo: .venv/.runtime ## Run the main job unattended on the practice shop (JSON=1
 
 test: .venv/.tests ## Set up what the tests need and run all of them
 	@scripts/test-setup
-	@$(PY) -m pytest tests --ignore=tests/browser --ignore=tests/house -n 3 --dist loadfile $(ARGS)
-	@$(PY) -m pytest tests/house tests/browser -n 2 --dist loadfile $(ARGS)
+	@$(PY) -m pytest tests --ignore=tests/browser --ignore=tests/house -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest tests/house tests/browser -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 browser: .venv/.tests ## Only the tests in a real browser
 	@scripts/test-setup

@@ -174,6 +174,14 @@ def database_kind(request: pytest.FixtureRequest) -> str:
     return str(getattr(request, "param", "sqlite"))
 
 
+#: The modules that take longest. They start first, so that no worker is left alone with one at the end.
+LONG = ("test_accessibility.py", "test_tour.py", "test_tour_desks.py", "test_live.py", "test_life.py", "test_cancellation_matrix.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Service tests and those of pages with SQL of their own run on SQLite and on PostgreSQL, but for those that look into SQLite's own file."""
     place = metafunc.definition.path
