@@ -204,8 +204,9 @@ def _send(client: TikTokClient, cancellation_id: int, payload: Mapping[str, Any]
         one = session.get_one(Cancellation, cancellation_id, populate_existing=True, with_for_update=True)
         steps = [*checks(one, order, answer), *remote]
         refused = next((step for step in steps if not step["ok"]), None)
-        if refused is not None and (one.answer, one.answer_state) == (answer, requests.ACCEPTED):
-            return  # another worker gave the same answer meanwhile
+        just_given = one.answered_at is not None and one.answered_at >= utcnow() - fence.CLAIM
+        if (one.answer, one.answer_state) == (answer, requests.ACCEPTED) and (refused is not None or just_given):
+            return  # another worker gave the same answer meanwhile; its request may still be stored as waiting
         events.record_decision("order", order.id, f"cancellation_{answer}", [dict(step) for step in steps])
         if refused is None:
             one.answer, one.answer_state, one.answer_reason, one.answered_by, one.answered_at = answer, requests.SENDING, reason, actor, utcnow()
