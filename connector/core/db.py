@@ -188,6 +188,11 @@ def dialect_of(session: Session) -> Any:
     return postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
 
 
+#: PostgreSQL's conditions that pass: connection lost, rolled back for another one, no resources left, locked, shutting down. Others of ``OperationalError``,
+#: such as an index row that is too long, are the statement's own and would come again.
+_PASSING = ("08", "40", "53", "55P03", "57P")
+
+
 def is_away(error: BaseException) -> bool:
     """Whether the database did not answer, or could not go on, for a reason that passes: what asked is not at fault and asks again later."""
     if isinstance(error, exc.TimeoutError):  # every connection of the pool is taken
@@ -196,7 +201,8 @@ def is_away(error: BaseException) -> bool:
         return False
     if isinstance(error.orig, sqlite3.Error):  # SQLite says the same of a table that is missing
         return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
-    return True
+    state = getattr(error.orig, "sqlstate", None)  # none: no server has answered
+    return state is None or state.startswith(_PASSING)
 
 
 def end_reading() -> None:

@@ -10,12 +10,13 @@ import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 from sqlalchemy import create_engine, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from connector import create_app
 from connector.core import crypto
 from connector.core.crypto import vault
-from connector.core.db import db, unit_of_work
+from connector.core.db import db, is_away, unit_of_work
 from connector.core.errors import DomainError
 from connector.jobs import context, runtime
 from connector.jobs.runtime import Item, JobContext
@@ -212,3 +213,16 @@ def test_probes_and_pages_say_that_the_database_is_away(app: Flask) -> None:
     page = client.get("/sign-in")
     assert (page.status_code, page.headers["Retry-After"]) == (503, "5")
     assert "The database does not answer." in page.text
+
+
+def test_a_fault_of_the_statement_itself_is_not_a_database_that_is_away(app: Flask) -> None:
+    """It would come again and again, and hold up the neighbours of the record that caused it (rule 5)."""
+    long = "SELECT string_agg(md5(i::text), '') FROM generate_series(1, 2000) AS i"
+    if db.engine.dialect.name == "postgresql":
+        db.session.execute(text("CREATE TEMP TABLE words (word text)"))
+        db.session.execute(text("CREATE INDEX ON words (word)"))
+    wrong = {"sqlite": "SELECT * FROM no_such_table", "postgresql": f"INSERT INTO words {long}"}
+    with pytest.raises(OperationalError) as refused:
+        db.session.execute(text(wrong[db.engine.dialect.name]))
+    db.session.rollback()
+    assert not is_away(refused.value)
