@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from decimal import Decimal
 
 import pytest
@@ -164,12 +163,10 @@ def test_lost_answers_are_looked_up_and_answers_of_others_are_recognised(account
     lines = [line["id"] for line in market.order(order.number)["line_items"]]
 
     away = ask(market, account, order, "RETURN_AND_REFUND", line_ids=lines[1:2])
-    market.post("faults", kind="timeout_after", operation="returns.approve", seconds=1, times=1)
-    down = threading.Timer(0.5, lambda: market.post("faults", kind="server_error", operation="returns.search"))
-    down.start()
+    market.post("faults", kind="lost_answer", operation="returns.approve", times=1)
+    market.post("faults", kind="server_error", operation="returns.search", after=1)
     with pytest.raises(api.ApiError):  # the answer is lost, and TikTok cannot be asked what became of it: as if the worker had died
         returns.answer_one(away.id, "accept", actor=WHO)
-    down.join()
     market.delete("faults")
     assert (again(away).remote_status, again(away).answer_state) == ("RETURN_OR_REFUND_REQUEST_PENDING", "sending")
     assert shop.perform("returns.import", account.id).state == "succeeded"
@@ -193,11 +190,8 @@ def test_a_run_answers_a_return_once_however_often_it_is_begun_again_and_what_it
         run = JobRun(kind="returns.answer", title="Answer", queue="default", account_id=account.id, state="running", started_by=WHO)
         session.add(run)
     token = events.run_now.set(run.id)
-    market.post("faults", kind="slow", operation="returns.approve", ms=500, times=1)
-    down = threading.Timer(0.25, lambda: market.post("faults", kind="server_error", operation="returns.search"))
-    down.start()
+    market.post("faults", kind="server_error", operation="returns.search", after=1)  # read before the answer, not after it
     said = returns.answer_one(row.id, "accept", actor=WHO)
-    down.join()
     market.delete("faults")
     assert "read again with the next import" in said, "TikTok took it; that it cannot be read just now is no failure"
     assert (again(row).decision, again(row).answer_state, again(row).failure_code) == ("APPROVE_RETURN", "", None)

@@ -44,6 +44,7 @@ class Faults:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
+        self._passed: dict[int, int] = defaultdict(int)
         self.load()
 
     def load(self) -> None:
@@ -60,15 +61,16 @@ class Faults:
         kind = fault.get("kind")
         if kind not in API_KINDS and kind not in WEBHOOK_KINDS:
             raise ValueError(f"there is no fault {kind!r}; known: {', '.join((*API_KINDS, *WEBHOOK_KINDS))}")
-        for name, top in (("times", math.inf), ("probability", 1), ("copies", 100)):
+        for name, top in (("times", math.inf), ("after", math.inf), ("probability", 1), ("copies", 100)):
             value = fault.get(name)
             if value is not None and not (isinstance(value, (int, float)) and 0 <= value <= top):
                 raise ValueError(f"{name} must be a number between 0 and {top}")
         doc = {"operation": "*", **{k: v for k, v in fault.items() if k not in ("id", "hits")}}
         with self._store.write() as db:
             number = db.execute("INSERT INTO faults (doc) VALUES (?)", (orjson.dumps(doc),)).lastrowid
-        entry = {**doc, "id": number, "hits": 0}
+        entry: dict[str, Any] = {**doc, "id": number, "hits": 0}
         with self._lock:
+            self._passed.pop(entry["id"], None)  # the number of a fault that was removed is given again
             self._faults.append(entry)
         return dict(entry)
 
@@ -109,6 +111,9 @@ class Faults:
         if fault.get("shop") and (shop is None or fault["shop"] not in (shop["id"], shop["region"])):
             return False
         if fault.get("times") is not None and fault["hits"] >= fault["times"]:
+            return False
+        if self._passed[fault["id"]] < fault.get("after", 0):
+            self._passed[fault["id"]] += 1
             return False
         if fault.get("probability") is not None:
             dice = self._dice.setdefault(fault["id"], random.Random(fault.get("seed", fault["id"])))
