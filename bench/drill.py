@@ -96,8 +96,37 @@ def run(house: House, count: int, kills: int, dice: random.Random) -> dict[str, 
                 break
             time.sleep(0.25)
         all_is_well(house)
-        time.sleep(25)  # whatever was still going on ends, and schedules come round once more
+        _once_more(account_id)
         return _verdict(house, listed, troubles.done)
+
+
+def _once_more(account_id: int, patience: float = 180) -> None:
+    """Every schedule of orders comes round once more, and whatever is still going on ends; gives up after ``patience`` seconds, and the verdict tells why."""
+    from sqlalchemy import and_, func, or_, select, update
+
+    from connector.core.clock import utcnow
+    from connector.core.db import db, unit_of_work
+    from connector.models.run import QUEUED, RUNNING, WAITING, JobRun, Schedule
+
+    now = utcnow()
+    ours = (Schedule.account_id == account_id, Schedule.enabled, Schedule.kind.in_(("orders.import", "orders.follow", "shipments.collect", "shipments.push")))
+    with unit_of_work() as session:
+        session.execute(update(Schedule).where(*ours).values(next_due_at=now))
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        db.session.expire_all()
+        late = db.session.scalar(
+            select(func.count()).select_from(Schedule).where(*ours, or_(Schedule.last_started_at.is_(None), Schedule.last_started_at < now))
+        )
+        still = db.session.scalar(
+            select(func.count())
+            .select_from(JobRun)
+            .where(or_(JobRun.state.in_((QUEUED, RUNNING)), and_(JobRun.state == WAITING, JobRun.kind.like("orders.%"))))
+        )
+        db.session.commit()
+        if not late and not still:
+            return
+        time.sleep(0.25)
 
 
 def _verdict(house: House, listed: set[str], troubles: Counter[str]) -> dict[str, Any]:

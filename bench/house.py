@@ -66,7 +66,6 @@ class House:
         *,
         workers: int = 2,
         environment: dict[str, str] | None = None,
-        quiet: bool = True,
         storefront: bool = False,
         oms: bool = False,
         external: bool = False,
@@ -88,23 +87,23 @@ class House:
             **self.servers,
             **(environment or {}),
         }
-        self._quiet = quiet
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
         log = (self.folder / "house.log").open("w")
         self._process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT, text=True)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 break
             try:
                 paths = {"tiktok": "/practice/app", "magento": "/practice/summary", "storefront": "/practice/ping", "oms": "/practice/ping"}
                 questions = [f"{self.url}/readyz", *(f"{base}{paths[system]}" for system, base in self._bases.items() if base)]
-                if all(requests.get(question, timeout=2).ok for question in questions):
+                if all(requests.get(question, timeout=10).ok for question in questions):
                     return self
             except requests.RequestException:
-                time.sleep(0.1)
+                pass
+            time.sleep(0.1)
         tail = (self.folder / "house.log").read_text()[-3000:]
         self.close()
         raise RuntimeError(f"The product did not start:\n{tail}")

@@ -16,9 +16,9 @@ AUDIT_SECONDS = 5
 Say = Callable[[str], None]
 
 
-def list_products(house: House, app: Any, account_id: int, say: Say) -> dict[str, Any]:
+def list_products(house: House, app: Any, account_id: int, say: Say, *, audit_seconds: int = AUDIT_SECONDS) -> dict[str, Any]:
     """Import, map, assign, upload and wait for the audit. What is reported is asked of the practice marketplace and the practice store."""
-    house.post("tiktok", "audit", {"delay_seconds": AUDIT_SECONDS})
+    house.post("tiktok", "audit", {"delay_seconds": audit_seconds})
     for number in range(1, REFUSED + 1):
         house.post("magento", f"products/BULK-{number:06d}", {"name": f"Replica of a famous box, number {number}"})
     with app.app_context():

@@ -119,9 +119,14 @@ class Config:
             practice_oms_url=env.get("PRACTICE_OMS_URL", f"http://127.0.0.1:{port + 4}").rstrip("/"),
             trusted_proxies=trusted_proxies,
             log_level=env.get("LOG_LEVEL", "INFO").upper(),
-            log_json=env.get("LOG_JSON", "") in ("1", "true", "yes"),
+            log_json=logs_json(env),
             testing=testing,
         )
+
+
+def logs_json(env: Mapping[str, str]) -> bool:
+    """Whether log lines are JSON objects; gunicorn's first process asks before there is a ``Config``."""
+    return env.get("LOG_JSON", "") in ("1", "true", "yes")
 
 
 def _integer(env: Mapping[str, str], name: str, default: int, problems: list[str]) -> int:

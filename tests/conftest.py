@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -178,6 +179,23 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 LONG = ("test_accessibility.py", "test_tour.py", "test_tour_desks.py", "test_live.py", "test_life.py", "test_cancellation_matrix.py")
 
 
+#: The modules that look at the browser's shop: one worker has them all, so that it is opened once.
+SHOP = ("test_accessibility.py", "test_live.py", "test_catalogue.py", "test_tour_returns.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """``--dist loadfile``, with the modules of ``SHOP`` as one. (Its own groups, ``--dist loadgroup``, do nothing under pytest 9.)"""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = super()._split_scope(nodeid)
+            return "shop" if path.endswith(SHOP) else path
+
+    return Together(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
@@ -256,15 +274,17 @@ def app(bare_app: Flask) -> Iterator[Flask]:
 
 @pytest.fixture
 def work_off(app: Flask) -> Callable[..., int]:
-    """Work off everything that is due, through real RQ on a real Valkey, until nothing is left; returns the number of passes."""
+    """Work off everything that is due, through real RQ on a real Valkey, until nothing is left; returns the number of passes.
+
+    ``wait_for``: how many seconds to sit idle for what is due later. The time that the work takes does not count, however slow the machine is.
+    """
     from connector.jobs import doorbell, worker
     from connector.models.run import QUEUED, WAITING, JobRun
 
     def run(passes: int = 12, *, wait_for: float = 6.0) -> int:
         import time
 
-        count = 0
-        deadline = time.monotonic() + wait_for
+        count, idle = 0, wait_for
         while count < passes:
             sweeper.sweep()
             worker.run_forever(app, burst=True)
@@ -273,10 +293,11 @@ def work_off(app: Flask) -> Callable[..., int]:
             waiting = db.session.query(JobRun).filter(JobRun.state.in_((QUEUED, WAITING))).all()
             db.session.commit()
             due = [run.not_before for run in waiting if run.not_before is not None]
-            if not waiting or time.monotonic() > deadline:
+            left = max(0.0, (min(due) - utcnow()).total_seconds()) if due else 0.0
+            if not waiting or idle <= 0 or (left > idle and len(due) == len(waiting)):
                 break
-            if due:
-                time.sleep(max(0.0, min(1.0, (min(due) - utcnow()).total_seconds())))
+            time.sleep(min(1.0, left))
+            idle -= min(1.0, left)
         _ = doorbell
         return count
 

@@ -26,6 +26,7 @@ class Check:
 
 
 def first_failing(checks: Iterable[Check]) -> Check | None:
+    """The one that is shown as the reason; None when all passed (product rule 9)."""
     return next((check for check in checks if not check.ok), None)
 
 

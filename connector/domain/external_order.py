@@ -45,6 +45,7 @@ def create_body(number: str, money: OrderMoney, address: RecipientAddress, *, em
 
 
 def address_body(address: RecipientAddress) -> dict[str, Any]:
+    """The storefront's address: the first street line, all others in one, and the region's code where there is one (S4)."""
     street = [*address.street, ""]
     return {
         "firstName": address.firstname,
@@ -85,6 +86,7 @@ def shipped(order: Mapping[str, Any]) -> bool:
 
 
 def cancelled(order: Mapping[str, Any]) -> bool:
+    """Whether the store's order has the final external status CANCELLED (A264)."""
     return str(order.get("c_externalOrderStatus") or "") == CANCELLED
 
 

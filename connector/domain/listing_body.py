@@ -74,6 +74,8 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Dimensions:
+    """Package size: numbers as strings and their unit, CENTIMETER or, in the US, INCH (TTS §5.3.8)."""
+
     length: str
     width: str
     height: str
@@ -82,6 +84,8 @@ class Dimensions:
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
+    """A variant's ``identifier_code`` (TTS §5.3.8); ``type``: GTIN, EAN, UPC, ISBN or JAN, checked by ``domain.identifiers``."""
+
     code: str
     type: str
 

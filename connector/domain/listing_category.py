@@ -45,6 +45,8 @@ class CategoryAttribute:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
+    """A document that the category asks for: always, or when one of ``conditions`` holds."""
+
     id: str
     name: str
     is_required: bool

@@ -34,7 +34,6 @@ class Limits:
     title: tuple[int, int]
     skus: int
     weight_units: dict[str, int]
-    dimension_units: tuple[str, ...]
     dimensions_required: bool
     strict_seller_sku: bool
     prices: tuple[Decimal, Decimal] | None
@@ -58,7 +57,6 @@ def limits(region: str) -> Limits:
         title=(1, 255) if region in _SHORT_TITLES else (1, 300) if region in ("BR", "MX") else (25, 255),
         skus=300 if region in _EU or region in ("BR", "GB", "JP", "MX", "US") else 100,
         weight_units=weights,
-        dimension_units=("CENTIMETER", "INCH") if region == "US" else ("CENTIMETER",),
         dimensions_required=region not in _NO_DIMENSIONS,
         strict_seller_sku=region in _STRICT_SELLER_SKU,
         prices=(Decimal(_PRICES[region][0]), Decimal(_PRICES[region][1])) if region in _PRICES else None,

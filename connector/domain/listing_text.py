@@ -50,6 +50,7 @@ class CleanDescription:
 
 
 def check_title(found: Findings, title: str, market: Limits) -> None:
+    """What TikTok would refuse of a title, added to ``found``; lengths in characters (TTS §5.3.8)."""
     if not title:
         found.wrong(codes.PARAMETER_MISSING, "title", "The title is empty.", "Give the product a name in Magento, or map another attribute as title.")
         return

@@ -42,6 +42,7 @@ def minor_unit(currency: str) -> Decimal:
 
 
 def to_step(value: Decimal, step: Decimal) -> Decimal:
+    """Rounded to whole steps; half a step goes away from zero."""
     return value.quantize(step, rounding=ROUND_HALF_UP)
 
 

@@ -152,6 +152,7 @@ def tracking_problem(number: str) -> str | None:
 
 
 def same_tracking(one: str, other: str) -> bool:
+    """The same number, spaces and case aside; no number is the same as none."""
     return bool(one) and clean_tracking(one).casefold() == clean_tracking(other).casefold()
 
 

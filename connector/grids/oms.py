@@ -253,7 +253,7 @@ BATCH_LINES = replace(
     columns=(
         Column(key="line", label="Line", expr=OmsUpdate.line, cell="number"),
         *(column for column in UPDATES.columns if column.key in ("order", "action", "state")),
-        Column(key="message", label="What happened", expr=OmsUpdate.message, cell="outcome", sort=False),
+        Column(key="message", label="What happened", expr=OmsUpdate.message, cell="prose", sort=False),
         *(column for column in UPDATES.columns if column.key in ("remedy", "code")),
     ),
     filters=(_STATE,),

@@ -262,8 +262,8 @@ def orders_grid(reject_form: type[Any]) -> Grid:
                 also={"failure_message": Order.failure_message, "failure_remedy": Order.failure_remedy, "warning": Order.warning},
                 export=lambda value, row: row["failure_message"] or "",
             ),
-            Column(key="magento_status", label="Order Status", expr=Order.magento_status, sort=False),
             Column(key="total", label="Grand Total", expr=Order.total, cell="money", align="end", sort=Order.total, also={"currency": Order.currency}),
+            Column(key="magento_status", label="Order Status", expr=Order.magento_status, sort=False),
             Column(
                 key="total_base", label="Grand Total (Base)", expr=Order.total_base, cell="base_money", align="end", sort=False, default=False,
                 also={"base_currency": Order.base_currency},

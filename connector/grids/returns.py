@@ -139,8 +139,6 @@ RETURNS = Grid(
             key="respond_by", label="Respond By", expr=Return.respond_by_at, cell="respond_by", sort=_DUE,
             also={"estimated": Return.deadline_estimated, "needs_answer": Return.needs_answer, "offset": Account.clock_offset_seconds},
         ),
-        Column(key="number", label="Order ID", expr=Order.number, cell="return_order", sort=False, also={"order_id": Return.order_id}),
-        Column(key="account", label="Account", expr=Account.title, sort=False),
         Column(key="return_type", label="Type", expr=Return.return_type, cell="return_type", labels=TYPE_LABELS, sort=False),
         Column(
             key="remote_status", label="Status", expr=Return.remote_status, cell="return_status", sort=False,
@@ -152,6 +150,8 @@ RETURNS = Grid(
             export=lambda value, row: value or row["reason"],
         ),
         Column(key="amount", label="Amount", expr=Return.amount, cell="money", align="end", sort=Return.amount, also={"currency": Return.currency}),
+        Column(key="number", label="Order ID", expr=Order.number, cell="return_order", sort=False, also={"order_id": Return.order_id}),
+        Column(key="account", label="Account", expr=Account.title, sort=False),
         Column(key="item_count", label="Items", expr=Return.item_count, cell="number", align="end", sort=False),
         Column(key="goods", label="Goods", expr=Return.goods, cell="return_goods", labels=GOODS_LABELS, sort=False),
         Column(

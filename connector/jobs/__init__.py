@@ -10,7 +10,7 @@ from flask import Flask
 from connector.jobs import doorbell
 
 #: Parts of the machine itself; every other module in this package holds job bodies.
-MACHINE = frozenset({"doorbell", "runtime", "context", "scheduler", "sweeper", "worker", "live"})
+MACHINE = frozenset({"doorbell", "runtime", "context", "scheduler", "sweeper", "worker"})
 
 
 def init_app(app: Flask) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-
 from connector.core.db import db
 from connector.jobs.context import Item
 from connector.jobs.runtime import JobContext, job
-from connector.models.run import JobItem
 from connector.services.attributes import fetch
 
 
@@ -15,7 +12,7 @@ from connector.services.attributes import fetch
 def refetch(ctx: JobContext) -> None:
     """Fetch the run's categories again; without items, all of the account's. ``args``: all (categories of no template are forgotten then)."""
     assert ctx.account_id is not None
-    if db.session.scalar(select(JobItem.id).where(JobItem.run_id == ctx.run_id).limit(1)) is None:
+    if not ctx.has_items():
         ctx.add_items(fetch.wanted(ctx.account_id))
     db.session.commit()
     reader = fetch.Reader(ctx.account_id)

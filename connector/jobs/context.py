@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from connector.clients import errors as api
 from connector.core import logs
 from connector.core.clock import utcnow
-from connector.core.db import db, dialect_of, is_away, unit_of_work
+from connector.core.db import db, dialect_of, end_reading, is_away, unit_of_work
 from connector.core.errors import DomainError
 from connector.jobs import doorbell
 from connector.models.run import RUNNING, JobItem, JobRun
@@ -172,6 +172,18 @@ class JobContext:
         return self._cancelled.is_set() or self._lost.is_set()
 
     # --- items -------------------------------------------------------------------------------------------------------------------
+
+    def has_items(self) -> bool:
+        """Whether the run has any units, open or ended."""
+        found = db.session.scalar(select(JobItem.id).where(JobItem.run_id == self.run_id).limit(1)) is not None
+        end_reading()
+        return found
+
+    def open_refs(self) -> list[str]:
+        """What is left to do, in the order in which it was submitted."""
+        refs = list(db.session.scalars(select(JobItem.ref).where(JobItem.run_id == self.run_id, JobItem.state == "open").order_by(JobItem.id)))
+        end_reading()
+        return refs
 
     def add_items(self, items: Iterable[tuple[str, str]]) -> None:
         """Add units to the run; ones it already has are left alone."""

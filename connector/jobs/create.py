@@ -13,7 +13,7 @@ from connector.jobs.context import MAX_ATTEMPTS, Item, Skip
 from connector.jobs.runtime import JobContext, job
 from connector.models.account import Account
 from connector.models.order import READY, Order
-from connector.models.run import RUNNING, JobItem, JobRun
+from connector.models.run import RUNNING, JobRun
 from connector.services import events, runs
 from connector.services.orders import create, follow, references
 from connector.services.orders.creation_desk import CreationDesk
@@ -26,11 +26,11 @@ EXTERNAL_SLOTS = 4
 def create_orders(ctx: JobContext) -> None:
     """Create the run's orders; without items, all of the account that are ready or were left half-way. ``args``: by_hand."""
     by_hand = bool(ctx.args.get("by_hand"))
-    if not _has_items(ctx):
+    if not ctx.has_items():
         ctx.add_items([*_ready(ctx.account_id), *follow.unfinished(ctx.account_id)] if ctx.account_id else [])
     desk = CreationDesk(by_hand=by_hand)
     ctx.progress(stage="Asking Magento for products and stock", force=True)
-    desk.prepare(_open_orders(ctx))
+    desk.prepare([int(ref) for ref in ctx.open_refs()])
     ctx.progress(stage="Creating orders", force=True)
 
     def one(item: Item) -> str | None:
@@ -52,7 +52,7 @@ def create_orders(ctx: JobContext) -> None:
 def follow_orders(ctx: JobContext) -> None:
     """Carry TikTok's changes into Magento for the run's orders; without items, for all of the account that need it."""
     desk = CreationDesk()
-    if not _has_items(ctx) and ctx.account_id:
+    if not ctx.has_items() and ctx.account_id:
         ctx.add_items(follow.waiting(ctx.account_id, desk.rules(ctx.account_id)))
         left = follow.unfinished(ctx.account_id)
         if left:
@@ -108,18 +108,6 @@ def _slots(ctx: JobContext, desk: CreationDesk) -> int:
     )
     db.session.commit()
     return max(1, connection.parallel_slots // (1 + (neighbours or 0)))
-
-
-def _has_items(ctx: JobContext) -> bool:
-    found = db.session.scalar(select(JobItem.id).where(JobItem.run_id == ctx.run_id).limit(1)) is not None
-    db.session.commit()
-    return found
-
-
-def _open_orders(ctx: JobContext) -> list[int]:
-    refs = db.session.scalars(select(JobItem.ref).where(JobItem.run_id == ctx.run_id, JobItem.state == "open").order_by(JobItem.id)).all()
-    db.session.commit()
-    return [int(ref) for ref in refs]
 
 
 def _ready(account_id: int) -> list[tuple[str, str]]:

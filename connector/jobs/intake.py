@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-
-from connector.core.db import db, end_reading
 from connector.jobs.runtime import Item, JobContext, job
 from connector.models.order import SCHEDULE
-from connector.models.run import JobItem
 from connector.services import reconcile
 from connector.services.orders import intake, polling, refresh
 from connector.services.orders.intake import Outcome
@@ -19,7 +15,7 @@ def import_orders(ctx: JobContext) -> None:
     account_id = _account_of(ctx)
     origin = str(ctx.args.get("origin", SCHEDULE))
     if _is_by_id(ctx):
-        numbers = _open_refs(ctx)
+        numbers = ctx.open_refs()
         reader = polling.ById(account_id, numbers, origin)
         ctx.map(lambda item: reader.take(item.ref))
         ctx.finish(reader.outcome.sentence(), **reader.outcome.facts())
@@ -47,7 +43,7 @@ def import_orders(ctx: JobContext) -> None:
 def refresh_orders(ctx: JobContext) -> None:
     """The items (our order ids) when the run has some, else every order that a webhook pointed at."""
     account_id = _account_of(ctx)
-    refs = _open_refs(ctx)
+    refs = ctx.open_refs()
     if refs:
         reader = refresh.Refresher(account_id, refs)
 
@@ -83,12 +79,4 @@ def _account_of(ctx: JobContext) -> int:
 
 def _is_by_id(ctx: JobContext) -> bool:
     """A run that was submitted with items. One that reads windows has a check-point before it parks its first bad record."""
-    has_items = db.session.scalar(select(JobItem.id).where(JobItem.run_id == ctx.run_id).limit(1)) is not None
-    end_reading()
-    return has_items and not ctx.checkpoint
-
-
-def _open_refs(ctx: JobContext) -> list[str]:
-    refs = list(db.session.scalars(select(JobItem.ref).where(JobItem.run_id == ctx.run_id, JobItem.state == "open").order_by(JobItem.id)))
-    end_reading()
-    return refs
+    return ctx.has_items() and not ctx.checkpoint

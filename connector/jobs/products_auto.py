@@ -46,9 +46,9 @@ def _run(ctx: JobContext, action: str) -> None:
     if switch == "off":
         ctx.finish(f"{label} is off in the synchronization policy {policy.title}.")
         return
-    left_out = Counter[str]() if _has_items(ctx) else _take_up(ctx, ctx.account_id, action)
+    left_out = Counter[str]() if ctx.has_items() else _take_up(ctx, ctx.account_id, action)
     shared = upload.Uploads()
-    if action == UPLOAD and _has_items(ctx):
+    if action == UPLOAD and ctx.has_items():
         shared.blocked = prerequisites.blocking(prerequisites.read(ctx.account_id))
     ctx.map(lambda item: _one(ctx, item, shared), parallel=SLOTS)
     total = len(db.session.scalars(select(JobItem.id).where(JobItem.run_id == ctx.run_id)).all())
@@ -105,9 +105,3 @@ def _one(ctx: JobContext, item: Item, shared: upload.Uploads) -> str:
         db.session.rollback()
         automation.note_refusal(listing_id)
         raise
-
-
-def _has_items(ctx: JobContext) -> bool:
-    found = db.session.scalar(select(JobItem.id).where(JobItem.run_id == ctx.run_id).limit(1)) is not None
-    end_reading()
-    return found

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from connector.core.db import db, end_reading
+from connector.core.db import db
 from connector.core.errors import DomainError
 from connector.jobs.runtime import Item, JobContext, job
 from connector.models.account import Account
-from connector.models.run import JobItem
 from connector.services import runs
 from connector.services.products import catalogue, price_reading, stock_reading, switches
 from connector.services.runs import Run
@@ -87,9 +86,7 @@ def _store(account: Account) -> tuple[int, str]:
 
 def _again(ctx: JobContext) -> bool:
     """A run of items that an earlier one parked. One that reads pages has a check-point before it parks its first."""
-    has_items = db.session.scalar(select(JobItem.id).where(JobItem.run_id == ctx.run_id).limit(1)) is not None
-    end_reading()
-    return has_items and not ctx.checkpoint and not (ctx.args.get("skus") or ctx.args.get("product_ids"))
+    return ctx.has_items() and not ctx.checkpoint and not (ctx.args.get("skus") or ctx.args.get("product_ids"))
 
 
 class _One:

@@ -59,7 +59,7 @@ def send_falling_stock(ctx: JobContext) -> None:
 def sync(ctx: JobContext) -> None:
     """The items, whatever the policy says; without any the account's due ones: falls, then rises, then prices, as the synchronization policy allows."""
     assert ctx.account_id is not None
-    refs = db.session.scalars(select(JobItem.ref).where(JobItem.run_id == ctx.run_id, JobItem.state == "open").order_by(JobItem.id)).all()
+    refs = ctx.open_refs()
     account = db.session.get(Account, ctx.account_id)
     assert account is not None
     statuses = switches.synced_statuses(account) if ctx.started_by == "scheduler" else None

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-
-from connector.core.db import db, end_reading
+from connector.core.db import end_reading
 from connector.core.errors import DomainError
 from connector.jobs.context import MAX_ATTEMPTS, Item, Later
 from connector.jobs.runtime import JobContext, job
-from connector.models.run import JobItem
 from connector.services import connections
 from connector.services.products import change_status, linking, prerequisites, status_sync, upload
 
@@ -23,7 +20,7 @@ def upload_products(ctx: JobContext) -> None:
     ctx.progress(stage="Asking whether the shop is ready to list", force=True)
     failed = prerequisites.read(account_id)
     shared = upload.Uploads(blocked=prerequisites.blocking(failed))
-    upload.work_out([int(ref) for ref in _open_refs(ctx)])
+    upload.work_out([int(ref) for ref in ctx.open_refs()])
     ctx.progress(stage="Uploading", force=True)
 
     def one(item: Item) -> str:
@@ -47,7 +44,7 @@ def upload_products(ctx: JobContext) -> None:
 def change_product_status(ctx: JobContext) -> None:
     """The items (our listing ids). ``args``: active (true, false), or action (activate, deactivate, delete, recover)."""
     active = change_status.ACTIVATE if ctx.args.get("active", True) else change_status.DEACTIVATE
-    changer = change_status.Changer(_account_of(ctx), _open_refs(ctx), str(ctx.args.get("action") or active), ctx.commit_guard)
+    changer = change_status.Changer(_account_of(ctx), ctx.open_refs(), str(ctx.args.get("action") or active), ctx.commit_guard)
     ctx.map(lambda item: changer.take(item.ref))
 
 
@@ -55,7 +52,7 @@ def change_product_status(ctx: JobContext) -> None:
 def sync_product_status(ctx: JobContext) -> None:
     """The items (our listing ids) when the run has some; the marked ones (``args``: marked); else everything that changed since the last time."""
     account_id = _account_of(ctx)
-    if _has_items(ctx):
+    if ctx.has_items():
         client = connections.tiktok(account_id)
         end_reading()
 
@@ -96,15 +93,3 @@ def _account_of(ctx: JobContext) -> int:
     if ctx.account_id is None:
         raise DomainError("run.no_account", "This run belongs to no account.", "Submit it again from the account's page.")
     return ctx.account_id
-
-
-def _has_items(ctx: JobContext) -> bool:
-    found = db.session.scalar(select(JobItem.id).where(JobItem.run_id == ctx.run_id).limit(1)) is not None
-    end_reading()
-    return found
-
-
-def _open_refs(ctx: JobContext) -> list[str]:
-    refs = db.session.scalars(select(JobItem.ref).where(JobItem.run_id == ctx.run_id, JobItem.state == "open").order_by(JobItem.id)).all()
-    end_reading()
-    return list(refs)

@@ -28,7 +28,7 @@ def validate_products(ctx: JobContext) -> None:
         count = recheck.check_due(ctx.account_id, guard=ctx.commit_guard, cancelled=lambda: ctx.cancelled)
         ctx.finish(f"{count:,} changed products looked at again." if count else "Nothing has changed.", checked=count)
         return
-    if not _has_items(ctx) and ctx.account_id is not None:
+    if not ctx.has_items() and ctx.account_id is not None:
         _add_all(ctx, ctx.account_id)
     ready: dict[int, list[ListingProblem]] = {}
 
@@ -65,12 +65,6 @@ def _next(ctx: JobContext, item_id: int) -> list[int]:
     refs = db.session.scalars(query.limit(drafts.BATCH - 1)).all()
     db.session.commit()
     return [int(ref) for ref in refs]
-
-
-def _has_items(ctx: JobContext) -> bool:
-    found = db.session.scalar(select(JobItem.id).where(JobItem.run_id == ctx.run_id).limit(1)) is not None
-    db.session.commit()
-    return found
 
 
 def _add_all(ctx: JobContext, account_id: int) -> None:

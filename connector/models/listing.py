@@ -311,4 +311,3 @@ class TikTokProduct(Base):
 
     account = relationship("Account")
     listing: Mapped[Listing | None] = relationship()
-    suggested_product = relationship("Product")

@@ -13,6 +13,8 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request
 
+from .held import MEANING, SECONDS, Gates
+
 KINDS = {
     "server_error": "`status` (default 500), nothing done",
     "rate_limit": "429 with Retry-After `retry_after` (default 1), nothing done",
@@ -20,9 +22,10 @@ KINDS = {
     "lost_answer": "done, then the connection closes without an answer",
     "error_after": "done, then answered with `status` (default 500)",
     "slow": "`ms` (default 2000) more before the call",
+    "held": MEANING,
 }
 BEFORE = ("server_error", "rate_limit", "timeout_before")
-_NAMES = {"kind", "operation", "times", "after", "probability", "seed", "status", "retry_after", "seconds", "ms"}
+_NAMES = {"kind", "operation", "times", "after", "probability", "seed", "status", "retry_after", "seconds", "ms", "effect"}
 
 
 class Mishaps:
@@ -33,6 +36,7 @@ class Mishaps:
         self._lock = threading.Lock()
         self._faults: list[dict[str, Any]] = []
         self._dice: dict[int, random.Random] = {}
+        self._gates = Gates()
         self._next = 1
         self.latency = 0.0
         self.calls: dict[str, Counter[str]] = defaultdict(Counter)
@@ -59,13 +63,14 @@ class Mishaps:
 
     def all(self) -> list[dict[str, Any]]:
         with self._lock:
-            return [dict(fault) for fault in self._faults]
+            return [self._gates.shown(fault) for fault in self._faults]
 
     def remove(self, number: int | None = None) -> int:
         with self._lock:
-            before = len(self._faults)
-            self._faults = [fault for fault in self._faults if number is not None and fault["id"] != number]
-            return before - len(self._faults)
+            gone = [fault["id"] for fault in self._faults if number in (None, fault["id"])]
+            self._faults = [fault for fault in self._faults if fault["id"] not in gone]
+            self._gates.open(gone)
+            return len(gone)
 
     def clear(self) -> None:
         self.remove()
@@ -89,7 +94,10 @@ class Mishaps:
         operation = (request.endpoint or "").rpartition(".")[2]
         with self._lock:
             struck = {fault["kind"]: dict(fault) for fault in self._faults if self._strikes(fault, operation)}
+            if "held" in struck:
+                struck["held"]["gate"] = self._gates.at(struck["held"]["id"])
         g.struck = struck
+        self._hold(struck, done=False)
         wait = self.latency + struck.get("slow", {}).get("ms", 2000 if "slow" in struck else 0) / 1000
         if wait:
             time.sleep(wait)
@@ -106,8 +114,15 @@ class Mishaps:
             return answer
         return self._refuse(fault.get("status", 500), "The server could not handle the call.")
 
+    @staticmethod
+    def _hold(struck: dict[str, dict[str, Any]], *, done: bool) -> None:
+        fault = struck.get("held")
+        if fault and done is (fault.get("effect") == "before"):
+            fault["gate"].wait(fault.get("seconds", SECONDS))
+
     def _after(self, response: Response) -> Response:
         struck = g.get("struck", {})
+        self._hold(struck, done=True)
         outcome = str(response.status_code)
         if "error_after" in struck:
             response = self._refuse(struck["error_after"].get("status", 500), "The server could not handle the call.")

@@ -141,7 +141,7 @@ def tiktok_auth(environment: str, *, account_id: int | None = None) -> TikTokAut
 
 def tiktok(account_id: int) -> TikTokClient:
     """The client of an account's shop. Raises ``DomainError`` while the account has not been authorised."""
-    account = _account(account_id)
+    account = account_of(account_id)
     holder = _TokenHolder(account_id, account.clock_offset_seconds)
     return _client(
         account,
@@ -172,7 +172,7 @@ def shop_now(account: Account) -> datetime:
 
 def renew_tokens(account_id: int, refused: str | None) -> str:
     """Another access token than ``refused``; see ``tokens.renew``."""
-    return tokens.renew(account_id, refused, tiktok_auth(_account(account_id).environment, account_id=account_id))
+    return tokens.renew(account_id, refused, tiktok_auth(account_of(account_id).environment, account_id=account_id))
 
 
 class _TokenHolder:
@@ -237,7 +237,7 @@ def magento(magento_id: int) -> MagentoClient:
 
 def magento_for(account_id: int) -> MagentoClient:
     """The client of the store that an account's orders go to."""
-    account = _account(account_id)
+    account = account_of(account_id)
     if account.magento_id is None:
         raise DomainError("magento.none", f"Account {account.title} has no Magento store.", "Connect Magento under Configuration > Magento.")
     row = db.session.get(MagentoConnection, account.magento_id)
@@ -280,8 +280,8 @@ def storefront_for(account_id: int) -> StorefrontClient:
     """The client of the external storefront that an account's orders go to (A243)."""
     row = db.session.scalar(select(ExternalStore).where(ExternalStore.account_id == account_id))
     if row is None:
-        raise DomainError("storefront.none", f"Account {_account(account_id).title} has no external storefront.", "Connect it on the account's page.")
-    return storefront_client(row, environment=_account(account_id).environment)
+        raise DomainError("storefront.none", f"Account {account_of(account_id).title} has no external storefront.", "Connect it on the account's page.")
+    return storefront_client(row, environment=account_of(account_id).environment)
 
 
 def storefront_client(row: ExternalStore, *, environment: str) -> StorefrontClient:
@@ -293,8 +293,9 @@ def storefront_client(row: ExternalStore, *, environment: str) -> StorefrontClie
     )  # fmt: skip
 
 
-def _account(account_id: int) -> Account:
-    account = db.session.get(Account, account_id)
+def account_of(account_id: int, *, fresh: bool = False) -> Account:
+    """The account; ``fresh``: as the database has it now. Raises ``NotFoundError``."""
+    account = db.session.get(Account, account_id, populate_existing=fresh)
     if account is None:
         raise NotFoundError("account.unknown", f"There is no account {account_id}.", "Open Accounts for the present ones.")
     return account

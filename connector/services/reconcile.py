@@ -52,7 +52,7 @@ class Findings:
 
 def default_days(account_id: int) -> list[str]:
     """Yesterday and today by the shop's clock."""
-    today = connections.shop_now(_account(account_id)).date()
+    today = connections.shop_now(connections.account_of(account_id)).date()
     end_reading()
     return [(today - timedelta(days=1)).isoformat(), today.isoformat()]
 
@@ -60,7 +60,7 @@ def default_days(account_id: int) -> list[str]:
 def check_day(account_id: int, day: str, *, guard: Callable[[Session], None] | None = None) -> ReconciliationDay:
     """Compare one day and store the result; an earlier result of the same day is replaced. ``day`` is ``YYYY-MM-DD``."""
     start = _start_of(day)
-    account = _account(account_id)
+    account = connections.account_of(account_id)
     magento_id = account.magento_id
     end_reading()
     client = connections.tiktok(account_id)
@@ -225,10 +225,3 @@ def _start_of(day: str) -> datetime:
     except ValueError:
         raise DomainError("reconcile.day", f"{day} is not a day.", "Write it as YYYY-MM-DD.", field="day") from None
     return datetime(parsed.year, parsed.month, parsed.day, tzinfo=UTC)
-
-
-def _account(account_id: int) -> Account:
-    account = db.session.get(Account, account_id)
-    if account is None:
-        raise NotFoundError("account.unknown", f"There is no account {account_id}.", "Open Accounts for the present ones.")
-    return account

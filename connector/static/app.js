@@ -22,15 +22,17 @@
   document.addEventListener("click", (event) => {
     for (const pop of openPops()) if (!pop.contains(event.target)) pop.open = false;
   });
-  document.addEventListener("toggle", (event) => {
-    const pop = event.target, sheet = pop.querySelector?.(".pop-sheet");
+  const place = (pop) => {
+    const sheet = pop.querySelector?.(".pop-sheet");
     if (pop.matches?.(".grid-tools details") && pop.open && innerWidth > 992) sheet.style.maxHeight = `${Math.max(240, innerHeight - sheet.getBoundingClientRect().top - 8)}px`;
     if (!pop.matches?.(".grid-table details") || !pop.open || !sheet) return;
     const button = pop.querySelector("summary").getBoundingClientRect();
     const below = button.bottom + sheet.offsetHeight < innerHeight;
     sheet.style.top = `${below ? button.bottom : button.top - sheet.offsetHeight}px`;
     sheet.style.left = `${Math.max(8, Math.min(button.right, innerWidth - 8) - sheet.offsetWidth)}px`;
-  }, true);
+  };
+  document.addEventListener("toggle", (event) => place(event.target), true);
+  document.addEventListener("htmx:after:swap", () => openPops().forEach(place));  // a live refresh leaves it open and takes its place away
 
   // Selection: kept by grid while rows come and go, and sent along with the bulk form whichever page is shown.
   const picked = new Map();
@@ -97,6 +99,18 @@
   document.addEventListener("htmx:before:swap", () => { left = document.activeElement?.closest("tr[data-row]")?.id || ""; });
   document.addEventListener("htmx:after:swap", settle);
   document.addEventListener("DOMContentLoaded", settle);
+  // On a phone a row is a card (app.css), and what is no table to the eye is none to a screen reader either, in some browsers: its roles say that it is one.
+  const phone = matchMedia("(max-width: 40rem)");
+  const roles = { TABLE: "table", THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TD: "cell", TH: "rowheader" };
+  const nameRoles = () => {
+    for (const each of document.querySelectorAll(".grid-table:is(.cards, .grid-scroll > *), .grid-table:is(.cards, .grid-scroll > *) :is(thead, tbody, tr, th, td)")) {
+      if (phone.matches) each.setAttribute("role", each.matches("thead th") ? "columnheader" : roles[each.tagName]);
+      else each.removeAttribute("role");
+    }
+  };
+  phone.addEventListener("change", nameRoles);
+  document.addEventListener("DOMContentLoaded", () => { if (phone.matches) nameRoles(); });
+  document.addEventListener("htmx:after:swap", () => { if (phone.matches) nameRoles(); });
   // A grid shows the newest question's answer. One that a live event asked before a search, and that comes after the search's answer, is not put over it.
   const newest = new Map();
   document.addEventListener("htmx:before:request", (event) => {
@@ -166,7 +180,7 @@
   document.addEventListener("DOMContentLoaded", countDown);
   document.addEventListener("htmx:after:swap", countDown);
 
-  // Keys in grids: j and k move, x selects, Enter opens, / searches.
+  // Keys in grids: j and k move, x selects, a goes to the actions, Enter opens, / searches.
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") for (const pop of openPops()) { pop.open = false; pop.querySelector("summary").focus(); }
     if (event.ctrlKey || event.metaKey || event.altKey || closest(event, "input:not([type=checkbox]), select, textarea")) return;
@@ -175,6 +189,7 @@
     const act = {
       j: () => move(1),
       k: () => move(-1),
+      a: () => document.querySelector("form[data-bulk] select[name=action]")?.focus(),
       x: () => here?.querySelector("input[name=ids]")?.click(),
       Enter: () => document.activeElement === here && here?.querySelector("a[data-open], a[href]")?.click(),
       "/": () => document.querySelector("[data-search]")?.focus(),

@@ -108,12 +108,14 @@ def serve_web(config: Config) -> None:
     from gunicorn.app.base import BaseApplication
 
     from connector import create_app
+    from connector.core.server_log import ServerLog
 
     class Web(BaseApplication):
         def load_config(self) -> None:
             for name, value in {
                 "bind": f"{config.host}:{config.port}", "workers": 1, "threads": 24, "worker_class": "gthread", "keepalive": 30, "timeout": 120,
                 "graceful_timeout": 3, "accesslog": None, "loglevel": "warning", "control_socket_disable": True,
+                "logger_class": ServerLog,
             }.items():  # fmt: skip
                 if name in self.cfg.settings:
                     self.cfg.set(name, value)

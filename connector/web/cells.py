@@ -85,13 +85,27 @@ def long_text(value: Any, row: Row, column: Column) -> Any:
     return Markup(f'<span class="clip" title="{safe}">{safe}</span>') if value else ""  # noqa: S704 - escaped
 
 
+def doer(value: str | None, row: Row, column: Column) -> str:
+    return filters.doer(value or "")
+
+
+def occasion(value: str | None, row: Row, column: Column) -> Any:
+    return long_text(filters.occasion(value or ""), row, column)
+
+
+def prose(value: Any, row: Row, column: Column) -> Any:
+    """Words that are read in full, on as many lines as they take."""
+    return Markup('<span class="outcome">{}</span>').format(value) if value else ""
+
+
 def secret(value: Any, row: Row, column: Column) -> str:
     return "••••••" if value else ""
 
 
 CELLS: dict[str, Cell] = {
     "text": text, "link": text, "mono": mono, "number": number, "money": money, "when": when, "date": date, "ago": ago, "deadline": deadline,
-    "duration": duration, "state": state, "yes_no": yes_no, "json_list": json_list, "long_text": long_text, "secret": secret,
+    "duration": duration, "state": state, "yes_no": yes_no, "json_list": json_list, "long_text": long_text, "doer": doer, "occasion": occasion, "prose": prose,
+    "secret": secret,
 }  # fmt: skip
 
 

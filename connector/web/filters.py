@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -14,19 +15,40 @@ from flask_login import current_user
 from markupsafe import Markup, escape
 
 from connector.core.clock import utcnow
+from connector.services.kinds import KINDS
 
 #: A deadline nearer than this is pressing.
 SOON = timedelta(hours=6)
 DAY = timedelta(hours=24)
+#: Who or what asked for work that no person asked for.
+OCCASIONS = {
+    "schedule": "by schedule",
+    "scheduler": "by schedule",
+    "webhook": "called by TikTok",
+    "manual": "by hand",
+    "heal": "by reconciliation",
+    "gates passed": "every check passed",
+}
 MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
-        money=money, amount=amount, when=when, day=day, ago=ago, deadline=deadline, duration=duration, number=number, filesize=filesize
+        money=money,
+        amount=amount,
+        when=when,
+        day=day,
+        ago=ago,
+        deadline=deadline,
+        duration=duration,
+        number=number,
+        filesize=filesize,
+        doer=doer,
+        occasion=occasion,
     )
     asset = app.jinja_env.globals["asset"]
     app.jinja_env.globals["icon"] = lambda name, label="": _icon(asset("icons.svg"), name, label)
+    app.jinja_env.globals["zone_name"] = lambda: user_zone().key
     app.jinja_env.tests["sequence_of_pairs"] = lambda value: isinstance(value, list | tuple)
 
 
@@ -78,6 +100,20 @@ def amount(value: Any, currency: str | None = None) -> str:
 
 def number(value: int | Decimal | None) -> str:
     return "" if value is None else f"{value:,}"
+
+
+def occasion(word: str) -> str:
+    """'schedule' as 'by schedule': what set off something that was not a person's click; other words stay."""
+    return OCCASIONS.get(word, word)
+
+
+def doer(actor: str) -> str:
+    """Who did it: 'job orders.import for webhook' as 'Import orders, called by TikTok'; a person or a name as it is."""
+    job = re.fullmatch(r"job (\S+)(?: for (.+))?", actor)
+    if job is None or job[1] not in KINDS:
+        return actor
+    title, asked = KINDS[job[1]].title, job[2] or ""
+    return f"{title}, {OCCASIONS.get(asked, f'for {asked}')}" if asked else title
 
 
 def filesize(value: int) -> str:

@@ -6,27 +6,29 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request, expect, sync_playwright
 
 from bench.house import House
 from tests.browser.shop import ADMINISTRATOR, PASSWORD, open_shop
 
 ARGUMENTS = [
     "--no-sandbox", "--headless", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]  # fmt: skip
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
-expect.set_options(timeout=15_000)
+#: How long a state is waited for, in milliseconds: a busy machine takes its time, and whoever waits for a state loses nothing by patience.
+PATIENCE = 90_000
+expect.set_options(timeout=PATIENCE)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "tests/browser" in str(item.path):
-            item.add_marker(pytest.mark.browser)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.browser)
+    item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -63,15 +65,16 @@ def new_context(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[N
 
     def make(**options: object) -> BrowserContext:
         context = chromium.new_context(**{"viewport": WIDE, "locale": "en-GB", **options})  # type: ignore[arg-type]
-        context.route(lambda url: urlsplit(url).hostname not in ("127.0.0.1", "localhost", None), _refuse)
+        context.set_default_timeout(PATIENCE)
+        context.on("request", _watch)  # a route would see every request first, and keep none of the answers in the browser's memory
         context.on("console", lambda message: complaints.append(f"{message.type}: {message.text}") if message.type in ("error", "warning") else None)
         context.on("weberror", lambda error: complaints.append(f"error: {error.error}"))
         opened.append(context)
         return context
 
-    def _refuse(route: Route) -> None:
-        complaints.append(f"a request left this machine: {route.request.url}")
-        route.abort()
+    def _watch(request: Request) -> None:
+        if urlsplit(request.url).hostname not in ("127.0.0.1", "localhost", None):
+            complaints.append(f"a request left this machine: {request.url}")
 
     yield make
     report = getattr(request.node, "report_call", None)
@@ -111,7 +114,23 @@ def sign_in(page: Page, house: House, email: str = ADMINISTRATOR, password: str 
     return page
 
 
+def cookies(chromium: Browser, house: House) -> Any:
+    """Those of the administrator, who signs in once for many tests."""
+    context = chromium.new_context(locale="en-GB")
+    context.set_default_timeout(PATIENCE)
+    sign_in(context.new_page(), house)
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture(scope="session")
+def signed_in(chromium: Browser, shop: House) -> Any:
+    """What a new context takes as ``storage_state`` to be the shop's administrator."""
+    return cookies(chromium, shop)
+
+
 @pytest.fixture
-def page(new_context: NewContext, shop: House) -> Page:
-    """A signed-in administrator's page, wide, light, with JavaScript."""
-    return sign_in(new_context().new_page(), shop)
+def page(new_context: NewContext, signed_in: Any) -> Page:
+    """A signed-in administrator's page, wide, light, with JavaScript, before its first address."""
+    return new_context(storage_state=signed_in).new_page()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pprint import pformat
+from typing import Any
 
 from playwright.sync_api import Page, expect
 
 from bench.house import House
-from tests.browser.conftest import PHONE, NewContext, sign_in
+from tests.browser.conftest import PHONE, NewContext
 from tests.browser.test_accessibility import examine, sideways
 
 
@@ -94,9 +95,9 @@ def test_axe_finds_nothing_serious_in_what_opens_at_the_catalogue_desk(shop: Hou
     assert not any(found.values()), pformat({name: each for name, each in found.items() if each}, width=160)
 
 
-def test_a_phone_holds_an_open_attribute_the_query_and_a_preview(shop: House, new_context: NewContext) -> None:
+def test_a_phone_holds_an_open_attribute_the_query_and_a_preview(shop: House, new_context: NewContext, signed_in: Any) -> None:
     """390 pixels: nothing scrolls sideways, what opens fits the screen."""
-    page = sign_in(new_context(viewport=PHONE, has_touch=True).new_page(), shop)
+    page = new_context(storage_state=signed_in, viewport=PHONE, has_touch=True).new_page()
     found = {}
     page.goto(f"{shop.url}/attributes/")
     page.get_by_role("link", name="Size", exact=True).tap()

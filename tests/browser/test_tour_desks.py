@@ -15,8 +15,8 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from bench.house import House
-from tests.browser.conftest import NewContext, sign_in
-from tests.browser.people import OTHER, PATIENCE, SKU, appears, asked_to_cancel, held, in_magento, menu, open_order, row, run_ends_well, sold, status_of, tab_to
+from tests.browser.conftest import PATIENCE, NewContext, cookies
+from tests.browser.people import OTHER, SKU, appears, asked_to_cancel, held, in_magento, menu, open_order, row, run_ends_well, sold, status_of, tab_to
 from tests.browser.shop import ADMINISTRATOR, PASSWORD, settled, wait_until
 
 JAVASCRIPT = pytest.mark.parametrize("javascript", [True, False], ids=["with-javascript", "without-javascript"])
@@ -37,18 +37,19 @@ def desks() -> Iterator[House]:
             settings.put({"setup.finished": True}, actor=ADMINISTRATOR)
             for country in ("GB", "US"):
                 connect_practice_shop(country, actor=ADMINISTRATOR)
-            settled(house, app, patience=150)
+            settled(house, app)
         yield house
 
 
 @pytest.fixture(scope="module")
 def signed_in(chromium: Browser, desks: House) -> Any:
-    """The cookies of an administrator."""
-    context = chromium.new_context(locale="en-GB")
-    sign_in(context.new_page(), desks)
-    state = context.storage_state()
-    context.close()
-    return state
+    return cookies(chromium, desks)
+
+
+@pytest.fixture(scope="module")
+def orders(desks: House) -> Iterator[str]:
+    """Numbers of orders in Magento, for each test its own; all are sold at once."""
+    return iter(sold(desks, 10))
 
 
 OpenPage = Callable[..., Page]
@@ -85,6 +86,9 @@ WATCH_COUNTDOWN = """number => {
   }, 50);
 }"""
 
+#: In seconds: the time left is told as it was when the answer was made.
+SLOWEST_ANSWER = "() => Math.max(0, ...performance.getEntriesByType('resource').map(each => each.duration)) / 1000"
+
 
 def test_the_hold_board_counts_down_and_orders_leave_it_by_themselves(desks: House, operator: Page) -> None:
     """A245, A246: what is held, for how long, what it reserves; a buyer's change of mind and the end of the hour, nobody reloads."""
@@ -95,46 +99,46 @@ def test_the_hold_board_counts_down_and_orders_leave_it_by_themselves(desks: Hou
     expect(row(page, kept)).to_contain_text("Created in the store")
     page.evaluate(WATCH_COUNTDOWN, kept)
     changed_mind = held(desks, sku=OTHER, units=3)  # its arrival renews the board while it counts
-    expect(row(page, changed_mind)).to_contain_text(f"3 × {OTHER}", timeout=PATIENCE)
+    expect(row(page, changed_mind)).to_contain_text(f"3 × {OTHER}")
     expect(page.locator("#hold-totals")).to_contain_text(re.compile(r"2\s+orders"))
     expect(page.locator("#hold-totals")).to_contain_text(re.compile(r"5\s+units"))
-    expect(page.locator("body")).to_have_attribute("data-counted", re.compile(r"^([5-9]|\d\d+)$"), timeout=PATIENCE)
+    expect(page.locator("body")).to_have_attribute("data-counted", re.compile(r"^([5-9]|\d\d+)$"))
     counted = page.evaluate("window.counted")
     (first, start), jumps = counted[0], []
     for left, now in counted[1:]:
         jumps.append(round((first - left) - (now - start), 1))
-    assert max(map(abs, jumps)) <= 2, f"the countdown jumps: {counted}"
+    assert max(map(abs, jumps)) <= 2 + page.evaluate(SLOWEST_ANSWER), f"the countdown jumps: {counted}"
 
     desks.post("tiktok", f"orders/{changed_mind}/cancel", {"by": "BUYER"})
-    expect(row(page, changed_mind)).to_have_count(0, timeout=PATIENCE)
+    expect(row(page, changed_mind)).to_have_count(0)
     expect(row(page, kept)).to_have_count(1)
     expect(page.locator("#hold-totals")).to_contain_text(re.compile(r"2\s+units"))
 
     desks.post("tiktok", "clock", {"advance_seconds": 3600})
-    expect(page.get_by_text("No order is on hold")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("No order is on hold")).to_be_visible()
     assert page.evaluate("window.stayed") is True, "the page was loaded again"
     wait_until(lambda: kept in in_magento(desks))
     assert changed_mind not in in_magento(desks)
     open_order(page, desks, kept)
-    expect(page.get_by_text("In Magento", exact=True)).to_be_visible(timeout=PATIENCE)
+    appears(page, page.get_by_text("In Magento", exact=True), javascript=False)
 
 
 # --- cancellations ----------------------------------------------------------------------------------------------------------------------------
 
 
 @JAVASCRIPT
-def test_the_cancellation_desk_accepts_one_request_and_rejects_two(desks: House, open_page: OpenPage, javascript: bool) -> None:
+def test_the_cancellation_desk_accepts_one_request_and_rejects_two(desks: House, open_page: OpenPage, orders: Iterator[str], javascript: bool) -> None:
     """A259-A261, A266: the request with its deadline, what an answer does to the store, bulk with TikTok's reason (by keyboard alone), the result."""
     page = open_page(java_script_enabled=javascript)
-    granted, *refused = asked_to_cancel(desks, 3)
+    granted, *refused = asked_to_cancel(desks, orders, 3)
     menu(page, "Cancellations")
     for number in (granted, *refused):
         appears(page, row(page, number), javascript)
         expect(row(page, number)).to_contain_text("left")
-    _accept(page, desks, granted)
+    _accept(page, desks, granted, javascript)
     menu(page, "Cancellations")
     _reject_by_keyboard(page, refused) if javascript else _reject(page, refused)
-    run_ends_well(page, "Reject cancellation requests")
+    run_ends_well(page, "Reject cancellation requests", by_itself=javascript)
     assert [status_of(desks, number) for number in (granted, *refused)] == ["CANCELLED", "AWAITING_SHIPMENT", "AWAITING_SHIPMENT"]
     menu(page, "Cancellations")
     page.get_by_role("link", name=re.compile("^Rejected")).click()
@@ -144,13 +148,13 @@ def test_the_cancellation_desk_accepts_one_request_and_rejects_two(desks: House,
     open_order(page, desks, granted)
     section = page.locator("section", has=page.get_by_role("heading", name="Cancellations", exact=True))
     expect(section).to_contain_text(f"Accepted by {ADMINISTRATOR}")
+    wait_until(lambda: in_magento(desks)[granted]["status"] == "closed")  # it was invoiced: refunded, its units back on the shelf
     in_store = in_magento(desks)
-    assert in_store[granted]["status"] == "closed"  # it was invoiced: refunded, its units back on the shelf
     assert [in_store[number]["status"] for number in refused] == ["processing", "processing"]
     assert desks.get("magento", "ledger")["balanced"]
 
 
-def _accept(page: Page, house: House, number: str) -> None:
+def _accept(page: Page, house: House, number: str, javascript: bool) -> None:
     """From the request's own page, with the question what happens in the store."""
     row(page, number).get_by_role("link").first.click()
     expect(page.get_by_role("heading", level=1, name=re.compile(r"^Cancellation \d+"))).to_be_visible()
@@ -159,7 +163,7 @@ def _accept(page: Page, house: House, number: str) -> None:
     magento = in_magento(house)[number]["increment_id"]
     expect(row(page, number)).to_contain_text(f"Order {magento} is refunded by a credit memo in the store and its units return to stock, once")
     page.get_by_role("button", name="Accept (1)").click()
-    run_ends_well(page, "Accept cancellation requests")
+    run_ends_well(page, "Accept cancellation requests", by_itself=javascript)
 
 
 def _reject(page: Page, numbers: list[str]) -> None:
@@ -177,7 +181,7 @@ def _reject(page: Page, numbers: list[str]) -> None:
 def _reject_by_keyboard(page: Page, numbers: list[str]) -> None:
     """j and x choose the rows, Tab and letters do the rest."""
     rows = page.locator("tbody tr[data-row]")
-    expect(row(page, numbers[0])).to_be_visible()
+    expect(rows).to_have_count(len(numbers))  # the one that was answered has left
     for index in range(rows.count()):
         page.keyboard.press("j")
         expect(rows.nth(index)).to_be_focused()
@@ -205,9 +209,9 @@ def _asks_for_reason(page: Page, numbers: list[str]) -> None:
     assert len(offered) > 2, f"TikTok's reasons are missing: {offered}"
 
 
-def test_a_parcel_of_a_cancelled_order_is_recalled_and_its_stock_returns_once(desks: House, operator: Page) -> None:
+def test_a_parcel_of_a_cancelled_order_is_recalled_and_its_stock_returns_once(desks: House, operator: Page, orders: Iterator[str]) -> None:
     """A264: cancelled by TikTok after it was shipped: tag, recall, on its way back, received; the shelf gets it back once and the page says so."""
-    page, number = operator, sold(desks, 1)[0]
+    page, number = operator, next(orders)
     order = in_magento(desks)[number]
     desks.post(
         "magento", f"orders/{order['entity_id']}/ship", {"tracks": [{"track_number": "AB400000001GB", "title": "Royal Mail", "carrier_code": "royalmail"}]}
@@ -231,7 +235,7 @@ def test_a_parcel_of_a_cancelled_order_is_recalled_and_its_stock_returns_once(de
     expect(page.get_by_label(f"{SKU} (1 sent)")).to_be_focused()  # more than was sent: the browser already says so
     page.get_by_label(f"{SKU} (1 sent)").fill("1")
     page.get_by_role("button", name="Received").click()
-    expect(page.get_by_text(f"Magento order {order['increment_id']} was refunded; 1 unit went back into stock.")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(f"Magento order {order['increment_id']} was refunded; 1 unit went back into stock.")).to_be_visible()
     expect(page.locator("main")).to_contain_text("1 sent, 1 back on the shelf")
     expect(page.get_by_role("button", name="Received")).to_have_count(0)
     assert _physical(desks) == before + 1
@@ -276,7 +280,7 @@ def test_an_account_sells_through_an_external_storefront(desks: House, operator:
     wait_until(lambda: desks.get("storefront", "orders", externalOrderId=number)["total"] == 1)
     made = desks.get("storefront", "orders", externalOrderId=number)["orders"][0]
     open_order(page, desks, number)
-    expect(page.locator("dt:text-is('Store order') + dd")).to_contain_text(made["orderNo"], timeout=PATIENCE)
+    appears(page, page.locator("dt:text-is('Store order') + dd").filter(has_text=made["orderNo"]), javascript=False)
     assert number not in in_magento(desks)
 
 
@@ -302,9 +306,9 @@ def test_the_oms_is_connected_in_one_click_and_collects_its_feed(desks: House, o
         run_ends_well(page, "Write order feeds")
     menu(page, "OMS")
     for kind in ("JSON Lines", "CSV"):
-        expect(row(page, kind).first).to_contain_text("Announced", timeout=PATIENCE)
-        expect(row(page, kind).first).not_to_contain_text("not yet", timeout=PATIENCE)
-    assert {feed["state"] for feed in desks.get("oms", "feeds")["feeds"]} == {"verified"}
+        expect(row(page, kind).first).to_contain_text("Announced")
+        expect(row(page, kind).first).not_to_contain_text("not yet")
+    wait_until(lambda: {feed["state"] for feed in desks.get("oms", "feeds")["feeds"]} == {"verified"}, otherwise=lambda: str(desks.get("oms", "feeds")))
 
 
 def _known_to_the_oms(house: House) -> set[str]:
@@ -312,9 +316,9 @@ def _known_to_the_oms(house: House) -> set[str]:
 
 
 @JAVASCRIPT
-def test_a_batch_file_gets_a_result_for_every_line(desks: House, open_page: OpenPage, javascript: bool) -> None:
+def test_a_batch_file_gets_a_result_for_every_line(desks: House, open_page: OpenPage, orders: Iterator[str], javascript: bool) -> None:
     """A255: a good line ships its order, a bad one says why; the same file again is the same batch."""
-    page, number = open_page(java_script_enabled=javascript), sold(desks, 1)[0]
+    page, number = open_page(java_script_enabled=javascript), next(orders)
     tracking = f"AB{number[-9:]}GB"
     content = f"order_id,action,tracking_number,carrier\n{number},shipped,{tracking},Royal Mail\n{number},exploded,,\n"
     for _ in range(2):
@@ -327,9 +331,8 @@ def test_a_batch_file_gets_a_result_for_every_line(desks: House, open_page: Open
         expect(page.get_by_role("heading", level=1, name=f"parcels-{tracking}.csv")).to_be_visible()
         address = page.url
         good, bad = row(page, tracking), row(page, "exploded")
-        appears(page, good, javascript)
-        expect(good).to_contain_text("Done")
-        expect(bad).to_contain_text("Failed")
+        appears(page, good.filter(has_text="Done"), javascript)
+        appears(page, bad.filter(has_text="Failed"), javascript)
         bad.locator("summary").first.click()
         expect(bad).to_contain_text("What to do:")
     expect(page.get_by_text("This file was sent before; nothing is done twice.")).to_be_visible()
@@ -350,7 +353,7 @@ def test_an_api_token_is_shown_once_and_opens_what_was_chosen(desks: House, oper
     expect(page.get_by_role("row").filter(has_text="warehouse script")).to_contain_text("Collect order feeds")
 
     def ask(path: str) -> int:
-        return requests.get(f"{desks.url}/api/v1/{path}", headers={"Authorization": f"Bearer {token}"}, timeout=20).status_code
+        return requests.get(f"{desks.url}/api/v1/{path}", headers={"Authorization": f"Bearer {token}"}, timeout=60).status_code
 
     assert ask("feeds?account=1") == 200
     assert ask("accounts/1/orders/1") == 403
@@ -364,11 +367,11 @@ def test_an_api_token_is_shown_once_and_opens_what_was_chosen(desks: House, oper
 # --- deadlines --------------------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_deadline_is_found_by_its_order_and_answered_from_there(desks: House, operator: Page) -> None:
+def test_a_deadline_is_found_by_its_order_and_answered_from_there(desks: House, operator: Page, orders: Iterator[str]) -> None:
     """A271: Today says what waits, the board finds it by ids, the answer is given on the page it leads to."""
-    page, number = operator, asked_to_cancel(desks, 1)[0]
+    page, number = operator, asked_to_cancel(desks, orders, 1)[0]
     page.goto(desks.url)
-    expect(page.get_by_role("heading", name="Needs an answer, and deadlines")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("heading", name="Needs an answer, and deadlines")).to_be_visible()
     page.get_by_role("link", name="All deadlines").click()
     expect(page.get_by_role("heading", level=1, name="Deadlines")).to_be_visible()
     page.get_by_label("Order, cancellation or return ids").fill(f"{number}\n576469999999999999")

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
-import time
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from bench.house import House
-from tests.browser.conftest import NewContext, sign_in
+from tests.browser.conftest import NewContext
+from tests.browser.people import appears, run_ends_well
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with-javascript", "without-javascript"])
-def test_the_returns_tour_leads_from_the_buyers_pictures_to_the_credit_memo(shop: House, new_context: NewContext, javascript: bool) -> None:
+def test_the_returns_tour_leads_from_the_buyers_pictures_to_the_credit_memo(shop: House, new_context: NewContext, signed_in: Any, javascript: bool) -> None:
     return_id, order = _a_buyer_asks(shop)
-    page = sign_in(new_context(java_script_enabled=javascript).new_page(), shop)
-    _import(page)
+    page = new_context(storage_state=signed_in, java_script_enabled=javascript).new_page()
+    page.goto(shop.url)
+    _import(page, javascript)
     _look(page, return_id, order, javascript)
-    _accept(page, return_id, order)
+    _accept(page, return_id, order, javascript)
     _credited(page, shop, return_id)
 
 
@@ -40,11 +42,11 @@ def _a_buyer_asks(house: House) -> tuple[str, str]:
     return answer["returns"][-1]["return_id"], number
 
 
-def _import(page: Page) -> None:
+def _import(page: Page, javascript: bool) -> None:
     page.get_by_role("navigation", name="Main", exact=True).get_by_role("link", name="Return/Refund").click()
     expect(page.get_by_role("heading", level=1, name="Return/Refund")).to_be_visible()
     page.get_by_role("button", name="Import Returns").click()
-    expect(page.get_by_role("heading", level=1, name="Import returns")).to_be_visible()
+    run_ends_well(page, "Import returns", by_itself=javascript)
     expect(page.locator(".run-card")).to_contain_text("returns read")
 
 
@@ -60,31 +62,23 @@ def _look(page: Page, return_id: str, order: str, javascript: bool) -> None:
     expect(pictures).to_have_count(2)
     for picture in pictures.all():
         picture.scroll_into_view_if_needed()
-        deadline = time.monotonic() + 10
-        while not picture.evaluate("image => image.complete && image.naturalWidth"):
-            assert time.monotonic() < deadline, "the picture does not come"
-            page.wait_for_timeout(100)
-        assert picture.evaluate("image => image.naturalWidth") == 480
+        expect(picture).to_have_js_property("naturalWidth", 480)
 
 
-def _accept(page: Page, return_id: str, order: str) -> None:
+def _accept(page: Page, return_id: str, order: str, javascript: bool) -> None:
     page.get_by_role("link", name="Accept refund").click()
     expect(page.get_by_role("heading", level=1, name=f"Accept refund: return {return_id}")).to_be_visible()
     expect(page.get_by_role("row", name=re.compile(return_id))).to_contain_text("credit memo")
     expect(page.get_by_role("row", name=re.compile(return_id))).to_contain_text(order)
     page.get_by_role("button", name="Accept refund (1)").click()
     expect(page.get_by_role("heading", level=1, name=re.compile("Answer returns"))).to_be_visible()
-    expect(page.get_by_role("row", name=re.compile(return_id))).to_contain_text("Done")
+    appears(page, page.get_by_role("row", name=re.compile(return_id)).filter(has_text="Done"), javascript)
 
 
 def _credited(page: Page, house: House, return_id: str) -> None:
     """The worker writes the memo by itself; the page tells its number."""
     page.goto(f"{house.url}/returns/?tab=all&q={return_id}")
     page.get_by_role("row", name=re.compile(return_id)).get_by_role("link", name=return_id).click()
-    deadline = time.monotonic() + 20
-    while not any(text.isdigit() for text in page.locator("#magento tbody th").all_inner_texts()):
-        assert time.monotonic() < deadline, page.locator("#magento").inner_text()
-        page.wait_for_timeout(500)
-        page.reload()
+    appears(page, page.locator("#magento tbody th").filter(has_text=re.compile(r"^\s*\d+\s*$")).first, javascript=False)
     expect(page.locator("#magento")).to_contain_text("Credit memo")
-    expect(page.locator(".order-lead")).to_contain_text("RETURN_OR_REFUND_REQUEST_SUCCESS")
+    appears(page, page.locator(".order-lead").filter(has_text="RETURN_OR_REFUND_REQUEST_SUCCESS"), javascript=False)

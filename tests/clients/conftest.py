@@ -25,7 +25,7 @@ def records() -> list[CallRecord]:
 
 @pytest.fixture
 def transport(records: list[CallRecord]) -> Iterator[Transport]:
-    transport = Transport(record=records.append, timeouts=(1.0, 1.0))
+    transport = Transport(record=records.append, timeouts=(10.0, 30.0))
     yield transport
     transport.close()
 

@@ -23,7 +23,8 @@ class Reply:
     content_type: str = "application/json"
     close: bool = False  # take the request, close without a word
     cut: bool = False  # promise more bytes than are sent
-    wait: float = 0.0
+    silent: bool = False  # take the request, say nothing as long as the server runs
+    together: threading.Barrier | None = None  # answer when so many requests have come
     date: float | None = None  # the server's clock, Unix seconds
 
     def payload(self) -> bytes:
@@ -59,6 +60,7 @@ class ScriptedServer:
         self.replies: deque[Reply] = deque()
         self.default = Reply(body={})
         self.received: list[Received] = []
+        self._stopped = threading.Event()
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -68,8 +70,11 @@ class ScriptedServer:
                 length = int(self.headers.get("Content-Length") or 0)
                 owner.received.append(Received(self.command, self.path, dict(self.headers.items()), self.rfile.read(length)))
                 reply = owner.replies.popleft() if owner.replies else owner.default
-                time.sleep(reply.wait)
-                if reply.close:
+                if reply.together:
+                    reply.together.wait(30)
+                if reply.silent:
+                    owner._stopped.wait()
+                if reply.close or reply.silent:
                     self.connection.shutdown(socket.SHUT_RDWR)
                     self.close_connection = True
                     return
@@ -108,6 +113,7 @@ class ScriptedServer:
         return self
 
     def stop(self) -> None:
+        self._stopped.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -118,8 +124,11 @@ def tts(data: Any = None, *, code: int | str = 0, message: str = "Success", stat
     return Reply(status, envelope if data is None else envelope | {"data": data}, **rest)
 
 
+_taken: list[socket.socket] = []
+
+
 def closed_port() -> int:
-    """A port of this machine on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of this machine on which nobody listens, and nobody will: it stays taken."""
+    _taken.append(socket.socket())
+    _taken[-1].bind(("127.0.0.1", 0))
+    return int(_taken[-1].getsockname()[1])

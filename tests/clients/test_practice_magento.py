@@ -31,7 +31,7 @@ ADDRESS = {
 class Store:
     def __init__(self, url: str) -> None:
         self.url = url
-        self.transport = Transport(timeouts=(1.0, 10.0))
+        self.transport = Transport(timeouts=(10.0, 30.0))
 
     def tell(self, what: str, **body: Any) -> Any:
         answer = requests.post(f"{self.url}/practice/{what}", json=body, timeout=60)

@@ -29,7 +29,7 @@ class Shop:
 
     def __init__(self, url: str, region: str = "GB") -> None:
         self.url, self.region = url, region
-        self.transport = Transport(timeouts=(1.0, 5.0))
+        self.transport = Transport(timeouts=(10.0, 30.0))
         self.app = requests.get(f"{url}/practice/app", timeout=10).json()
         self.auth = TikTokAuth(self.transport, app_key=self.app["app_key"], app_secret=self.app["app_secret"], base_url=url)
         code = self.tell("authorize", shops=[region], state="s")["code"]
@@ -164,10 +164,10 @@ def test_a_clock_moved_by_days_is_learnt_without_a_lost_call(shop: Shop, client:
     shop.tell("clock", advance_seconds=86400)
     line = order["line_items"][0]["id"]
     assert client.mark_shipped(order["id"], line_ids=[line], tracking_number="TT0001", shipping_provider_id=carrier).package_id
-    assert client.clock_offset == pytest.approx(86400, abs=5)
+    assert client.clock_offset == pytest.approx(86400, abs=60)
     shop.tell("clock", reset=True)
     assert client.warehouses()
-    assert client.clock_offset == pytest.approx(0, abs=5)
+    assert client.clock_offset == pytest.approx(0, abs=60)
 
 
 @pytest.mark.parametrize(

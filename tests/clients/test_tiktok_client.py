@@ -65,11 +65,11 @@ def test_the_clock_is_learnt_from_every_answer_and_used_for_the_next_timestamp(s
     client.warehouses()
     client.warehouses()
     first, second = (int(r.query["timestamp"]) for r in server.received)
-    assert abs(first - time.time()) < 5
-    assert abs(second - ahead) < 5
-    assert learnt == [pytest.approx(3600, abs=2)]
+    assert abs(first - time.time()) < 60
+    assert abs(second - ahead) < 60
+    assert learnt == [pytest.approx(3600, abs=60)]
     assert client.clock_offset == learnt[0]
-    assert abs((client.now() - datetime.now(UTC)).total_seconds() - 3600) < 3
+    assert abs((client.now() - datetime.now(UTC)).total_seconds() - 3600) < 60
 
 
 def test_a_refused_timestamp_is_learnt_and_the_call_repeated_once(server: ScriptedServer, tiktok: Any) -> None:
@@ -78,7 +78,7 @@ def test_a_refused_timestamp_is_learnt_and_the_call_repeated_once(server: Script
     server.then(CLOCK, tts({"package_id": "1"}, date=ahead))
     tiktok().mark_shipped("5", line_ids=["1"], tracking_number="TT1", shipping_provider_id="2")
     first, second = server.received
-    assert int(second.query["timestamp"]) - int(first.query["timestamp"]) == pytest.approx(900, abs=3)
+    assert int(second.query["timestamp"]) - int(first.query["timestamp"]) == pytest.approx(900, abs=60)
     assert first.query["sign"] != second.query["sign"]
     server.default = CLOCK
     with pytest.raises(Unauthorized) as caught:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +19,7 @@ from connector.services import policies, runs, settings
 from connector.services.accounts.authorise import finish_authorisation, start_authorisation
 from connector.services.accounts.editing import Choice, create
 from connector.services.accounts.practice import connect_app
+from tests.factories.waiting import until
 
 
 def authorise(country: str = "GB") -> Account:
@@ -73,6 +76,26 @@ class Controls:
 
     def delete(self, path: str) -> None:
         assert requests.delete(f"{self.url}/practice/{path}", timeout=60).ok
+
+    @contextmanager
+    def held(self, **fault: Any) -> Iterator[Callable[..., None]]:
+        """Hold the next call that ``fault`` names (its ``times``, ``after`` and ``effect`` as the README of the practice servers has them). Gives a function
+        that returns once it stands still, or so many of them; they go on when the block ends."""
+        number = self.post("faults", kind="held", **{"times": 1, **fault})["id"]
+
+        def there(calls: int = 1) -> None:
+            until(lambda: self._standing(number) >= calls, f"{calls} calls that are held by {fault}")
+
+        try:
+            yield there
+        finally:
+            self.delete(f"faults/{number}")
+
+    def _standing(self, number: int) -> int:
+        """How many calls a ``held`` fault has brought to a stand."""
+        listed = self.get("faults")
+        (fault,) = (one for one in (listed["faults"] if isinstance(listed, dict) else listed) if one["id"] == number)
+        return int(fault["standing"])
 
 
 class Market(Controls):

@@ -10,7 +10,7 @@ from bench.drill import run
 from bench.house import House
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_orders_are_created_once_though_workers_die_redis_is_flushed_and_answers_are_lost() -> None:
     with House(workers=2) as house:
         report = run(house, 60, 6, random.Random(5))

@@ -48,6 +48,7 @@ from connector.practice.serve import PracticeServer
 from connector.services import connections, runs
 from tests.factories.accounts import connect
 from tests.factories.shop import change_policy
+from tests.factories.waiting import until
 
 #: What is for sale, with the units on the shelf when a life begins.
 SHELF = {"CAP-01": 9, "MUG-01": 12, "TEE-BLA-S": 6, "ONE-LEFT": 1}
@@ -101,10 +102,10 @@ class World:
         self._servers = [PracticeServer(kind, folder / kind).start() for kind in ("tiktok", "magento")]
         self.market, self.store = (Remote(server.url) for server in self._servers)
         self._redis = redis_connections.patient(valkey_url)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self._public = f"http://127.0.0.1:{port}"
+        self._door = socket.socket()  # taken from the beginning, so that nobody else stands at the address that the application is told
+        self._door.bind(("127.0.0.1", 0))
+        self._door.listen(64)
+        self._public = f"http://127.0.0.1:{self._door.getsockname()[1]}"
         environment = {"REDIS_URL": valkey_url, "LOG_LEVEL": "CRITICAL", "CONNECTOR_ENCRYPTION_KEYS": key, "PUBLIC_URL": self._public}
         self.app, self.twin = (self._application(name, template, environment) for name in ("ours", "twin"))
         self._settings()
@@ -112,7 +113,7 @@ class World:
             self.account_id = connect(self.app, "GB").id
             change_policy(db.session.get_one(Account, self.account_id), refund_from_magento=True)
             db.session.remove()
-        self._listener = make_server("127.0.0.1", port, self.app, threaded=True, request_handler=_Silent)
+        self._listener = make_server("127.0.0.1", 0, self.app, threaded=True, request_handler=_Silent, fd=self._door.fileno())
         threading.Thread(target=self._listener.serve_forever, daemon=True).start()
         self._kept = folder / "kept.sqlite3"
         self._copy(self._file(self.app), self._kept)
@@ -241,14 +242,14 @@ class World:
 
     def webhooks_arrive(self) -> None:
         """Wait until everything that is due has been delivered."""
+
+        def arrived() -> bool:
+            now = self.market.get("clock")["now"]
+            rows = self.market.get("webhooks", limit=200)["deliveries"]
+            return not any(row["state"] in ("waiting", "retrying") and (row.get("due_time") or now) <= now for row in rows)
+
         with self.timed("webhooks"):
-            for _ in range(100):
-                now = self.market.get("clock")["now"]
-                rows = self.market.get("webhooks", limit=200)["deliveries"]
-                if not any(row["state"] in ("waiting", "retrying") and (row.get("due_time") or now) <= now for row in rows):
-                    return
-                time.sleep(0.05)
-        raise AssertionError("webhooks do not arrive")
+            until(arrived, "the webhooks that are due")
 
     def calm(self) -> None:
         """The network is well again and every job runs until nothing changes any more."""

@@ -6,8 +6,8 @@ import csv
 import hashlib
 import io
 import json
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from connector.practice.oms.signing import signed, what_is_wrong
 from connector.practice.serve import PracticeServer
 from connector.supervisor.tree import practice_urls
 from tests.clients.scripted import Reply, ScriptedServer
+from tests.factories.shop import Controls
+from tests.factories.waiting import until
 
 SECRET, API_TOKEN, PULL_TOKEN = "a shared secret", "api token", "pull token"
 
@@ -48,13 +50,12 @@ class Oms:
 
     def settled(self, feed_id: int) -> dict[str, Any]:
         """The feed when its collection has ended, well or not."""
-        deadline = time.monotonic() + 10
-        while True:
+
+        def ended() -> dict[str, Any] | None:
             feed = next(each for each in self.control("GET", "feeds")["feeds"] if each["feed_id"] == feed_id)
-            if feed["state"] not in ("announced", "collecting"):
-                return feed
-            assert time.monotonic() < deadline, f"still {feed['state']}"
-            time.sleep(0.05)
+            return None if feed["state"] in ("announced", "collecting") else feed
+
+        return until(ended, f"the end of the collection of feed {feed_id}")
 
     def pull(self, cursor: str = "", limit: int = 2, token: str = PULL_TOKEN) -> requests.Response:
         return requests.get(f"{self.url}/statuses", params={"cursor": cursor, "limit": limit}, headers={"Authorization": f"Bearer {token}"}, timeout=20)
@@ -90,10 +91,7 @@ def test_a_feed_is_collected_resumed_checked_and_its_orders_shipped_once(oms: Om
     assert (collected["state"], collected["resumed"], collected["received"], collected["orders"]) == ("verified", 1, len(feed), 2)
     assert requests.get(f"{oms.url}/practice/feeds/1/file", timeout=10).content == feed
 
-    deadline = time.monotonic() + 5
-    while len(oms.product.received) < 3:
-        assert time.monotonic() < deadline, "the shipment was not told"
-        time.sleep(0.05)
+    until(lambda: len(oms.product.received) >= 3, "the shipment's event")
     whole, rest, event = oms.product.received
     assert {whole.headers["Authorization"], rest.headers["Authorization"]} == {f"Bearer {API_TOKEN}"}
     assert ("Range" in whole.headers, rest.headers["Range"], rest.headers["If-Range"]) == (False, "bytes=40-", f'"{collected["sha256"]}"')
@@ -154,6 +152,13 @@ def test_the_pull_gives_every_event_once_and_the_same_cursor_the_same_events(oms
     assert oms.pull(token="wrong").status_code == 401
     oms.control("POST", "faults", {"kind": "server_error", "operation": "statuses", "status": 503})
     assert oms.pull().status_code == 503
+    with ThreadPoolExecutor(1) as pool:
+        with Controls(oms.url).held(operation="statuses") as there:
+            held = pool.submit(oms.pull)
+            there()
+            assert not held.done()
+            assert oms.pull().status_code == 200, "only one call is held"
+        assert held.result(20).status_code == 200
     seen, cursor, more = [], "", True
     while more:
         page = oms.pull(cursor).json()

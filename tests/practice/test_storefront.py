@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import requests
 
 from connector.practice.serve import PracticeServer
+from tests.factories.shop import Controls
 
 SKU = "ONE-LEFT"
 
@@ -189,6 +191,15 @@ def test_tokens_end_and_faults_strike_as_told(store: Caller) -> None:
     limited = store.api("PATCH", "/api/orders/EXT99999999", {"tags": []})
     assert (limited.status_code, limited.headers["Retry-After"]) == (429, "2")
     assert store.control("GET", "calls")["operations"]["create"] == {"no answer": 1, "200": 1}
+
+    for effect, meanwhile in (("", 0), ("before", 1)):
+        with ThreadPoolExecutor(1) as pool:
+            with Controls(store.url).held(operation="create", effect=effect) as there:
+                creating = pool.submit(store.create, f"held {effect}")
+                there()
+                orders = store.control("GET", f"orders?externalOrderId=held%20{effect}")["total"]
+                assert (orders, creating.done()) == (meanwhile, False)
+            assert (creating.result(20).status_code, store.control("GET", f"orders?externalOrderId=held%20{effect}")["total"]) == (201, 1)
 
 
 def test_a_person_ships_and_cancels_in_the_console(store: Caller) -> None:

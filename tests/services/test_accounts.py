@@ -58,7 +58,7 @@ def fresh(account: Account) -> Account:
 
 
 def calls(operation: str) -> list[ApiCall]:
-    return list(db.session.scalars(select(ApiCall).where(ApiCall.operation == operation)))
+    return list(db.session.scalars(select(ApiCall).where(ApiCall.operation == operation).order_by(ApiCall.id)))
 
 
 def refused(state: str, code: str, *, error: str = "", binding: str = BINDING) -> DomainError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import threading
 import time
@@ -29,6 +28,7 @@ from connector.models.account import MagentoConnection
 from connector.practice.serve import PracticeServer
 from connector.services import accounts, connections, magento
 from connector.services.accounts.editing import store_views
+from tests.clients.scripted import closed_port
 
 
 def keys(server: PracticeServer, **body: Any) -> dict[str, str]:
@@ -81,9 +81,7 @@ def test_a_wrong_token_is_said_with_magentos_own_words(app: Flask, practice_mage
 
 
 def test_a_store_that_is_not_there_is_said_as_such(app: Flask, practice_magento: PracticeServer) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    port = closed_port()
     row = magento.save(
         environment="production",
         base_url=f"http://127.0.0.1:{port}",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from datetime import timedelta
 
 import pytest
@@ -24,7 +22,8 @@ from connector.services.orders import causes, push
 from tests.factories import shop
 from tests.factories.creation import fresh
 from tests.factories.parcels import in_magento, packages, parcel, place, stored, take_in
-from tests.factories.racing import race
+from tests.factories.racing import race, start
+from tests.factories.waiting import until
 
 pytestmark = pytest.mark.postgres
 WHO = "operator@example.test"
@@ -251,33 +250,39 @@ def test_a_cancellation_that_cannot_be_read_is_parked_and_stops_nobody(account, 
     assert importing.open_requests(order.id)[-1].cancel_id == "9002"
 
 
-AFTERWARDS = -1.0
+#: At which call the one stands when the other comes, before or after TikTok has carried it out, and whether the request is accepted in the end.
+MEETINGS = (
+    ("accept", "cancellations.search", "", False),
+    ("accept", "orders.detail", "before", False),
+    ("accept", "aftersales.decision_eligibility", "before", False),
+    ("accept", "cancellations.approve", "", True),
+    ("accept", "cancellations.approve", "before", True),
+    ("ship", "orders.detail", "", False),
+    ("ship", "orders.detail", "before", False),
+)
 
 
 def test_of_two_workers_one_accepting_and_one_shipping_only_one_gets_through(app, account, market):
-    """The fence: never shipped after an accepted cancellation, never accepted after shipping. The parcel comes ever later, in the end when all is said."""
-    ends = []
-    for number, pause in enumerate((0, 0.05, 0.1, 0.15, 0, 0.2, 0.25, 0.3, 0.4, 0, AFTERWARDS)):
+    """The fence: never shipped after an accepted cancellation, never accepted after shipping; wherever they meet."""
+    for number, (first, operation, effect, accepted) in enumerate((*MEETINGS, ("both", "", "", None), ("both", "", "", None))):
         order = place(market, account)
         request = asked(market, account, order)
-        waiting = parcel(order, f"RM0000001{number:02d}GB") if number % 5 == 4 else None
 
-        answered = threading.Event()
+        def accept(request=request) -> object:
+            return cancellations.answer_one(request, "approve", actor=WHO)
 
-        def accept(request=request, answered=answered) -> None:
-            try:
-                cancellations.answer_one(request, "approve", actor=WHO)
-            finally:
-                answered.set()
+        def ship(order=order, number=number) -> object:
+            return push.push(parcel(db.session.get_one(Order, order.id), f"RM0000001{number:02d}GB"))
 
-        def ship(order=order, number=number, waiting=waiting, pause=pause, answered=answered) -> None:
-            if pause == AFTERWARDS:
-                answered.wait(60)
-            else:
-                time.sleep(pause)
-            push.push(waiting or parcel(db.session.get_one(Order, order.id), f"RM0000001{number:02d}GB"))
-
-        race(app, accept, ship)
+        if first == "both":
+            race(app, accept, ship)
+        else:
+            one, other = (accept, ship) if first == "accept" else (ship, accept)
+            with market.held(operation=operation, effect=effect) as there:
+                standing = start(app, one)
+                there()
+                start(app, other).result(60)
+            standing.result()
         db.session.expire_all()
         cancelled = market.order(order.number)["status"] == "CANCELLED"
         delivered = db.session.scalar(select(Shipment.id).where(Shipment.order_id == order.id, Shipment.state == "delivered")) is not None
@@ -285,20 +290,43 @@ def test_of_two_workers_one_accepting_and_one_shipping_only_one_gets_through(app
         assert not delivered
         assert not packages(market, order)
         assert cancelled == (request_of(order).answer_state == "accepted")
-        ends.append(cancelled)
-    assert False in ends, "a parcel that was there first keeps the request from being accepted"
-    assert True in ends, "a request that was accepted first keeps the parcel back"
+        assert accepted in (None, cancelled), (first, operation, effect)
 
 
 def test_of_three_workers_giving_the_same_answer_one_is_heard_and_it_stays_accepted(app, account, market):
-    """Each may send it, under one idempotency key; it is accepted once, on the timeline too."""
+    """Each may send it, under one idempotency key; it is accepted once, on the timeline too. The others come while TikTok has the first one's call, or has just
+    carried it out."""
+    for effect in ("", "before"):
+        order = place(market, account)
+        request = asked(market, account, order)
+
+        def accept(request=request) -> object:
+            return cancellations.answer_one(request, "approve", actor=WHO)
+
+        with market.held(operation="cancellations.approve", effect=effect) as there:
+            first = start(app, accept)
+            there()
+            others = race(app, accept, accept)
+        ends = [first.result(), *others]
+        assert any(isinstance(end, str) for end in ends), ends
+        assert (request_of(order).answer_state, market.order(order.number)["status"]) == ("accepted", "CANCELLED")
+        assert kinds_of(order).count("order.cancel_accepted") == 1
+
+
+def test_an_answer_that_another_worker_has_just_given_is_not_sent_once_more(app, account, market):
+    """The other one's answer is stored, its request still as waiting for one: it has not been read again yet."""
     order = place(market, account)
-    request = asked(market, account, order)
-    market.post("faults", kind="slow", operation="cancellations.approve", times=3, ms=200)
-    ends = race(app, *[lambda: cancellations.answer_one(request, "approve", actor=WHO)] * 3)
-    assert any(isinstance(end, str) for end in ends), ends
-    assert (request_of(order).answer_state, market.order(order.number)["status"]) == ("accepted", "CANCELLED")
-    assert kinds_of(order).count("order.cancel_accepted") == 1
+    request, before = asked(market, account, order), count(market, "cancellations.approve")
+    with market.held(operation="cancellations.search", after=2) as reads_again:
+        with market.held(operation="aftersales.decision_eligibility", effect="before") as may_answer:
+            late = start(app, lambda: cancellations.answer_one(request, "approve", actor=WHO))
+            may_answer()
+            first = start(app, lambda: cancellations.answer_one(request, "approve", actor=WHO))
+            reads_again()
+        assert isinstance(late.result(60), str), late.result()
+    assert isinstance(first.result(), str), first.result()
+    assert count(market, "cancellations.approve") - before == 1
+    assert (request_of(order).answer_state, kinds_of(order).count("order.cancel_accepted")) == ("accepted", 1)
 
 
 def test_many_requests_are_accepted_in_one_run_and_a_shipped_one_stops_nobody(account, market):
@@ -345,24 +373,19 @@ def test_scripts_answer_with_the_same_functions_and_unknown_requests_are_named(a
     assert "4035999" in unknown.output
     shown = request_of(order)
     db.session.commit()
-    worker = threading.Thread(target=_carry_out_when_submitted, args=(app,))
-    worker.start()
+    worker = start(app, _carry_out_when_submitted)
     answer = runner.invoke(args=["connector", "cancellations", "accept", shown.cancel_id, "--json"])
-    worker.join()
+    worker.result()
     assert answer.exit_code == 0, answer.output
     assert json.loads(answer.output.splitlines()[-1])["runs"][0]["done"] == 1
     assert market.order(order.number)["status"] == "CANCELLED"
     assert db.session.get_one(Cancellation, request).answered_by == "command line"
 
 
-def _carry_out_when_submitted(app) -> None:
-    with app.app_context():
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            found = db.session.scalar(select(JobRun.id).where(JobRun.kind == "cancellations.answer"))
-            db.session.commit()
-            if found is not None:
-                shop.carry_out(found)
-                break
-            time.sleep(0.1)
-        db.session.remove()
+def _carry_out_when_submitted() -> None:
+    def submitted() -> int | None:
+        found = db.session.scalar(select(JobRun.id).where(JobRun.kind == "cancellations.answer"))
+        db.session.commit()
+        return found
+
+    shop.carry_out(until(submitted, "the run of the command"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -12,13 +11,13 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from connector.core.db import db, unit_of_work
-from connector.jobs import worker
 from connector.models.account import Account
 from connector.models.listing import Listing
 from connector.models.run import JobRun
 from connector.services.templates import filling
 from tests.factories import listings
 from tests.factories.listings import Desk
+from tests.factories.racing import at_a_shell
 from tests.factories.shop import Market
 
 pytestmark = pytest.mark.sqlite_only  # the commands submit runs and wait; services and jobs are tested on both databases
@@ -38,19 +37,10 @@ def connector(app: Flask) -> Command:
     """Run a command as a shell would, while a worker does what it submits."""
 
     def run(*words: str) -> Answer:
-        answers: list[Any] = []
-
-        def call() -> None:
-            answers.append(app.test_cli_runner().invoke(args=["connector", *words]))
-
         db.session.commit()
-        shell = threading.Thread(target=call)
-        shell.start()
-        while shell.is_alive():
-            worker.run_forever(app, burst=True)
-            shell.join(0.1)
+        answer: Answer = at_a_shell(app, *words)
         db.session.expire_all()
-        return answers[0]
+        return answer
 
     return run
 

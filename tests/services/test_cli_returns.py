@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +11,9 @@ from flask import Flask
 from sqlalchemy import select
 
 from connector.core.db import db
-from connector.jobs import worker
 from connector.models.account import Account
 from connector.models.aftersales import Return
+from tests.factories.racing import at_a_shell
 from tests.factories.returning import ask, delivered
 from tests.factories.shop import Market
 
@@ -26,14 +25,8 @@ def connector(app: Flask) -> Callable[..., Any]:
     """Run a command as a shell would, while a worker does what it submits."""
 
     def run(*words: str) -> Any:
-        answers: list[Any] = []
         db.session.commit()
-        shell = threading.Thread(target=lambda: answers.append(app.test_cli_runner().invoke(args=["connector", *words])))
-        shell.start()
-        while shell.is_alive():
-            worker.run_forever(app, burst=True)
-            shell.join(0.1)
-        return answers[0]
+        return at_a_shell(app, *words)
 
     return run
 

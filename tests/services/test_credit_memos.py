@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from decimal import Decimal
 
 import pytest
@@ -24,6 +22,7 @@ from connector.services.returns import credit_memos, owed, planning
 from connector.services.returns.terms import words
 from tests.factories import shop
 from tests.factories.parcels import Store, in_magento, parcel, take_in
+from tests.factories.racing import start
 from tests.factories.returning import again, ask, delivered, imported, in_store, memos, physical, salable
 
 pytestmark = pytest.mark.postgres
@@ -162,21 +161,15 @@ def test_a_writer_that_was_believed_dead_writes_nothing_and_goods_are_back_once(
     returns.answer_one(row.id, "accept", actor=WHO)
     owed.prepare(connected_account.id)
     (memo,) = memos(order)
-    store.post("faults", kind="slow", ms=900, match={"method": "GET", "path": f"/orders/{order.magento_id}$"}, times=1)
-
-    def slowly() -> None:
-        with app.app_context():
-            credit_memos.write_one(memo.id)
-
-    slow = threading.Thread(target=slowly)
-    slow.start()
-    while memos(order)[0].attempts == 0:
-        time.sleep(0.02)
-    assert credit_memos.write_one(memo.id) == MEMO_SENDING, "somebody has it"
-    with unit_of_work() as session:
-        session.execute(update(CreditMemo).values(retry_at=None))  # as if its lease were over
-    assert credit_memos.write_one(memo.id) == MEMO_DONE
-    slow.join()
+    memo_id = memo.id
+    with store.held(match={"method": "GET", "path": f"/orders/{order.magento_id}$"}) as there:
+        believed_dead = start(app, lambda: credit_memos.write_one(memo_id))
+        there()
+        assert credit_memos.write_one(memo_id) == MEMO_SENDING, "somebody has it"
+        with unit_of_work() as session:
+            session.execute(update(CreditMemo).values(retry_at=None))  # as if its lease were over
+        assert credit_memos.write_one(memo_id) == MEMO_DONE
+    believed_dead.result()
     assert (len(in_store(order)), physical(store, "CAP-01")) == (1, shelf - 1)
     assert memos(order)[0].state == MEMO_DONE and again(row).restocked_at is not None
 

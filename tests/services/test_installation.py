@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,15 +10,18 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
+from gunicorn.config import Config as Settings
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from connector import create_app
+from connector.config import PROJECT
 from connector.core import crypto
 from connector.core.crypto import vault
 from connector.core.db import db, is_away, unit_of_work
 from connector.core.errors import DomainError
+from connector.core.server_log import ServerLog
 from connector.jobs import context, runtime
 from connector.jobs.runtime import Item, JobContext
 from connector.models.account import SANDBOX, Account, MagentoConnection, Setting
@@ -226,3 +230,25 @@ def test_a_fault_of_the_statement_itself_is_not_a_database_that_is_away(app: Fla
         db.session.execute(text(wrong[db.engine.dialect.name]))
     db.session.rollback()
     assert not is_away(refused.value)
+
+
+def test_the_web_servers_own_lines_are_json_like_all_others(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """gunicorn's first process, which loads no application, says when it starts and stops (``LOG_JSON``)."""
+    monkeypatch.setenv("LOG_JSON", "1")
+    log = ServerLog(Settings())
+    log.info("Listening at: %s?access_token=%s", "http://127.0.0.1:5000", "t0ken")
+    log.error_log.handlers.clear()
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["level"], line["logger"]) == ("Listening at: http://127.0.0.1:5000?access_token=***", "info", "gunicorn.error")
+    assert f"--logger-class {ServerLog.__module__}.{ServerLog.__name__}" in (PROJECT / "deploy" / "connector-web.service").read_text()
+
+
+def test_the_self_check_says_what_is_broken_and_how_to_mend_it(cli: Callable[..., str]) -> None:
+    """A005: migrating is `flask db upgrade`, seeding what the first page does."""
+    _store("one", "tok-1")
+    with unit_of_work() as session:
+        session.add(MagentoConnection(title="two", base_url="http://never.test", facts={}))
+    said = cli("doctor")
+    assert "ok    schema: at " in said and "ok    encryption keys: they fit what is stored" in said and "ok    store http://store.test: tested" in said
+    assert "FAULT store http://never.test: never tested Run: flask --app app connector magento test." in said
+    assert said.endswith(" 1")

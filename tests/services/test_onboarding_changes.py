@@ -71,7 +71,7 @@ def settled(*listings: Listing) -> None:
 
 
 def refetches(account: Account) -> list[JobRun]:
-    return list(db.session.scalars(select(JobRun).where(JobRun.account_id == account.id, JobRun.kind == "attributes.refetch")))
+    return list(db.session.scalars(select(JobRun).where(JobRun.account_id == account.id, JobRun.kind == "attributes.refetch").order_by(JobRun.id)))
 
 
 @pytest.fixture

@@ -88,6 +88,7 @@ def test_there_is_one_default_of_a_kind() -> None:
 
 
 def test_a_title_is_needed_and_is_unique_within_its_kind() -> None:
+    """A061, A067, A080, A100: the name by which it is chosen"""
     with pytest.raises(PolicyErrors) as caught:
         policies.create("pricing", title="  ", body=PricingPolicy(), actor="ann")
     assert caught.value.by_field == {"title": "Title is empty."}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -20,6 +19,7 @@ from connector.models.order import Order
 from connector.models.run import JobItem, JobRun
 from connector.services import runs
 from connector.services.orders import intake, polling, windows
+from tests.factories.racing import start
 from tests.factories.shop import carry_out, perform
 
 
@@ -184,13 +184,15 @@ def test_page_tokens_that_are_always_refused_still_lead_to_the_end_of_the_window
     assert numbers() == set(seeded["ids"])
 
 
-def test_orders_that_change_while_they_are_read_are_not_lost(account, market):
+def test_orders_that_change_while_they_are_read_are_not_lost(app, account, market):
     seeded = market.post("seed", region="GB", orders=400, status="AWAITING_SHIPMENT")["ids"]
-    market.post("latency", ms=150)
-    moving = threading.Thread(target=lambda: [market.post(f"orders/{number}/cancel", by="SYSTEM") for number in seeded[::8]])
-    moving.start()
-    perform("orders.import", account.id, args={"parallel": 1})
-    moving.join()
+    account_id = account.id
+    with market.held(operation="orders.search", after=1, seconds=600) as there:
+        reading = start(app, lambda: perform("orders.import", account_id, args={"parallel": 1}).state)
+        there()  # it has read the first page
+        for number in seeded[::8]:
+            market.post(f"orders/{number}/cancel", by="SYSTEM")
+    assert reading.result() == "succeeded"
     perform("orders.import", account.id)
     assert numbers() == set(seeded)
     cancelled = set(db.session.scalars(select(Order.number).where(Order.remote_status == "CANCELLED")))

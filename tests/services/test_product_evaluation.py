@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import timedelta
 from decimal import Decimal
 
@@ -23,6 +22,8 @@ from connector.services.orders import reservations
 from connector.services.products import due, evaluate, stock_terms
 from tests.factories.catalogue import a_configurable, a_listing, a_magento, a_policy, a_product, a_template, stock
 from tests.factories.market import an_account, an_order, created_in_magento
+from tests.factories.racing import queue, start
+from tests.factories.waiting import until
 
 
 @pytest.fixture
@@ -270,7 +271,10 @@ def test_products_without_stock_keep_their_price_on_tiktok_when_the_policy_skips
     assert not the_sku(listing).price_due and the_sku(listing).stock_falls
 
 
-def test_many_listings_cost_as_few_queries_as_one_and_many_changes_are_one_evaluation(account: Account, magento: MagentoConnection) -> None:
+def test_many_listings_cost_as_few_queries_as_one_and_many_changes_are_one_evaluation(
+    account: Account, magento: MagentoConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due, "DEBOUNCE", timedelta(hours=1))
     template = a_template(account)
     listings = [a_listing(account, a_product(magento.id, f"TEE-{number}", quantity=number), template) for number in range(1, 41)]
     counts: list[str] = []
@@ -293,30 +297,36 @@ def test_many_listings_cost_as_few_queries_as_one_and_many_changes_are_one_evalu
 def test_a_change_that_is_being_written_while_its_listing_is_evaluated_is_never_lost(app: Flask, account: Account, magento: MagentoConnection) -> None:
     """The listing is due already, so that the second change leaves no new mark; the evaluation has to wait for it, or the listing has to stay due."""
     listing = a_listing(account, a_product(magento.id, "TEE-1"), a_template(account), due_at=utcnow(), due_reason="earlier")
-    written, threads = threading.Event(), []
+    written, writers = threading.Event(), []
 
-    def write(hold: float) -> None:
-        with app.app_context(), unit_of_work():
-            an_order(account, {"TEE-1": 2})
-            written.set()
-            time.sleep(hold)
+    with queue() as somebody_waits:
 
-    first = threading.Thread(target=write, args=(0.4,))
-    first.start()
-    assert written.wait(5)
-    work_out(listing)
-    first.join()
+        def write_and_stay() -> None:
+            with unit_of_work():
+                an_order(account, {"TEE-1": 2})
+                written.set()
+                until(somebody_waits, "the evaluation that waits for the change")
+
+        first = start(app, write_and_stay)
+        assert written.wait(60)
+        work_out(listing)
+        first.result()
     assert the_sku(listing).wanted_quantity == 8, "it waited for the transaction that had marked it"
 
-    def meanwhile(session: object) -> None:
-        threads.append(threading.Thread(target=write, args=(0.0,)))
-        threads[-1].start()
-        time.sleep(0.1)
+    def write() -> None:
+        with unit_of_work():
+            an_order(account, {"TEE-1": 2})
 
-    for _ in range(3):
-        work_out(listing, guard=meanwhile)
-    for each in threads:
-        each.join()
+    with queue() as somebody_waits:
+
+        def meanwhile(session: object) -> None:
+            writers.append(start(app, write))
+            until(lambda: writers[-1].done() or somebody_waits(), "a change in the middle of the evaluation")
+
+        for _ in range(3):
+            work_out(listing, guard=meanwhile)
+        for each in writers:
+            each.result()
     assert the_sku(listing).wanted_quantity == 2 or again(listing).due_at is not None
     work_out(listing)
     assert the_sku(listing).wanted_quantity == 2

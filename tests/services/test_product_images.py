@@ -199,7 +199,7 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.mark.sqlite_only  # no database at all
 def test_a_download_keeps_to_its_host_its_size_and_its_time(server: ScriptedServer) -> None:
-    client = MagentoClient(Transport(timeouts=(1.0, 1.0), sleep=lambda _: None), base_url=server.url, auth=Bearer("secret-token"))
+    client = MagentoClient(Transport(timeouts=(10.0, 30.0), sleep=lambda _: None), base_url=server.url, auth=Bearer("secret-token"))
     address = f"{server.url}/media/a.jpg"
     server.replies.append(Reply(301, headers={"Location": "/media/b.jpg"}))
     server.replies.append(Reply(200, b"bytes", headers={"ETag": '"1"', "Last-Modified": "Sat, 21 Nov 2026 10:00:00 GMT"}, content_type="image/jpeg"))

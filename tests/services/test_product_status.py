@@ -182,8 +182,9 @@ PRODUCT_WEBHOOKS: tuple[tuple[int, dict[str, Any]], ...] = (
 
 
 @pytest.mark.sqlite_only  # the delivery itself is tested on both databases with orders
-def test_product_webhooks_only_mark_and_the_truth_is_fetched(account: Account, market: Market, app: Flask) -> None:
+def test_product_webhooks_only_mark_and_the_truth_is_fetched(account: Account, market: Market, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """TTS §5.8.2: product ids come as integers or as text; what a webhook claims is never believed."""
+    monkeypatch.setattr(status_sync, "GATHER", timedelta(hours=1))
     *chosen, other = listings.standing(account, market, 7)
     ids = [str(one.tiktok_id) for one in chosen]
     sender = Sender(app.test_client(), market, account)

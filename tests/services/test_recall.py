@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
 import pytest
@@ -23,7 +22,8 @@ from tests.factories import shop
 from tests.factories.catalogue import a_listing, a_product
 from tests.factories.creation import fresh
 from tests.factories.parcels import in_magento, parcel, place, take_in
-from tests.factories.racing import race
+from tests.factories.racing import start
+from tests.factories.waiting import until
 
 pytestmark = pytest.mark.postgres
 WHO = "operator@example.test"
@@ -106,16 +106,16 @@ def test_of_three_workers_settling_a_recall_one_brings_the_goods_back(app, accou
     """Two at once, and one while the first memo is on its way; the units that came back fit twice into those that left."""
     before = store.salable("TEE-BLA-S")
     order = cancelled_after_shipping(market, account, store, ("TEE-BLA-S", 5))
-    store.fault("slow", "POST", "/refund", ms=250, times=4)
 
     def receive() -> str:
         return recall.move(order.id, "received", received={"TEE-BLA-S": 2}, actor=WHO)
 
-    def receive_later() -> str:
-        time.sleep(0.15)
-        return receive()
-
-    ends = race(app, receive, receive, receive_later)
+    with store.held(match={"method": "POST", "path": "/refund"}) as there:
+        two = [start(app, receive) for _ in range(2)]
+        there()
+        third = start(app, receive)
+        until(lambda: third.done() and any(one.done() for one in two), "the end of those who do not write the memo")
+    ends = [one.result() for one in (*two, third)]
     (done,) = [one for one in ends if isinstance(one, str)]
     assert "2 units went back" in done
     assert all("right now" in str(one) for one in ends if one is not done)
@@ -128,21 +128,18 @@ def test_of_three_workers_settling_a_recall_one_brings_the_goods_back(app, accou
 def test_a_worker_that_was_believed_dead_writes_no_further_memo_of_a_recall(app, account, market, store):
     """It has written what came back when another one takes the recall over and writes the rest."""
     order = cancelled_after_shipping(market, account, store, ("TEE-BLA-S", 3))
-    store.fault("slow", "GET", f"/orders/{order.magento_id}$", ms=600, after=1, times=1)
 
     def receive() -> str:
         return recall.move(order.id, "received", received={"TEE-BLA-S": 1}, actor=WHO)
 
-    def take_over() -> str:
-        while not db.session.scalar(select(CreditMemo.id).where(CreditMemo.state == "done")):
-            db.session.rollback()
-            time.sleep(0.02)
+    with store.held(match={"method": "GET", "path": f"/orders/{order.magento_id}$"}, after=1) as there:
+        believed_dead = start(app, receive)
+        there()
         with unit_of_work() as session:
+            assert session.scalars(select(CreditMemo.state).order_by(CreditMemo.id)).all() == ["done", "waiting"], "it has written what came back"
             session.execute(update(OutgoingAction).where(OutgoingAction.action == recall.ACTION).values(updated_at=utcnow() - 2 * fence.CLAIM))
-        return receive()
-
-    believed_dead, successor = race(app, receive, take_over)
-    assert "right now" in str(believed_dead) and "1 unit went back" in str(successor)
+        successor = receive()
+    assert "right now" in str(believed_dead.result()) and "1 unit went back" in successor
     assert db.session.scalars(select(CreditMemo.attempts)).all() == [1, 1]
     assert fresh(order).failure_code is None
     assert db.session.scalar(select(OutgoingAction.state).where(OutgoingAction.action == recall.ACTION)) == "accepted"
@@ -152,6 +149,9 @@ def test_a_worker_that_was_believed_dead_writes_no_further_memo_of_a_recall(app,
     assert recall.settle_unfinished(account.id) == 0
     soon = db.session.scalar(select(JobRun.not_before).where(JobRun.kind == "cancellations.import", JobRun.not_before.is_not(None)))
     assert soon < utcnow() + fence.CLAIM, "it is looked at again before the schedule comes round"
+    with unit_of_work() as session:  # nothing that it sent can be under way any more, be it a run's or a page's
+        session.execute(update(OutgoingAction).where(OutgoingAction.action == recall.ACTION).values(updated_at=utcnow() - 1.1 * recall.UNDER_WAY_AT_MOST))
+    assert recall.settle_unfinished(account.id) == 1
 
 
 @pytest.mark.sqlite_only

@@ -103,6 +103,7 @@ def test_an_order_that_is_twice_in_the_store_is_named(connected_account, practic
 
 
 def test_the_job_checks_yesterday_and_today_by_the_shops_clock(account, market):
+    market.post("clock", advance_seconds=86400 + 43200 - market.get("clock")["now"] % 86400)  # noon: the day does not end meanwhile
     seed(market, 20)
     perform("orders.import", account.id)
     run = perform("reconcile", account.id)

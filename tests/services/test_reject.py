@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import time
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
 
 from connector.clients import errors as api
+from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain.rejection import OUT_OF_STOCK, PRICING_ERROR, UNABLE_TO_DELIVER
 from connector.models.account import ShopReference
 from connector.models.order import Order, OutgoingAction, Reservation
+from connector.models.run import RUNNING, JobRun
 from connector.models.trace import Decision, Event
+from connector.services import runs
 from connector.services.orders import push, reject, undo
 from tests.factories import shop
 from tests.factories.parcels import Store, in_magento, parcel, place
-from tests.factories.racing import race
+from tests.factories.racing import start
 
 pytestmark = pytest.mark.postgres
 
@@ -29,7 +32,7 @@ def cancellations(market, number: str) -> list[dict]:
 
 
 def events_of(kind: str) -> list[Event]:
-    return list(db.session.scalars(select(Event).where(Event.kind == kind)))
+    return list(db.session.scalars(select(Event).where(Event.kind == kind).order_by(Event.id)))
 
 
 @pytest.mark.parametrize(
@@ -123,8 +126,17 @@ def test_rejecting_twice_cancels_once(connected_account, market, practice_magent
     assert len(events_of("order.rejected")) == 1
     assert len(events_of("stock.push_again")) == 1
     taken_back = select(OutgoingAction.state).where(OutgoingAction.action == undo.ACTION)
-    with unit_of_work() as session:  # a worker that was killed before it wrote down what Magento shows already
-        session.execute(update(OutgoingAction).where(OutgoingAction.action == undo.ACTION).values(state="sent", answer={}))
+    holder = runs.submit("orders.reject", account_id=connected_account.id).run_id
+
+    def held_until(lease_until: datetime) -> None:
+        with unit_of_work() as session:
+            session.execute(update(JobRun).where(JobRun.id == holder).values(state=RUNNING, lease_until=lease_until))
+            begun = {"state": "sent", "answer": {}, "request": {"run": holder}}
+            session.execute(update(OutgoingAction).where(OutgoingAction.action == undo.ACTION).values(**begun))
+
+    held_until(utcnow() + timedelta(minutes=1))
+    assert (shop.perform("orders.follow", connected_account.id).state, db.session.scalar(taken_back)) == ("waiting", "sent"), "another one is at it"
+    held_until(utcnow())  # it was killed before it wrote down what Magento shows already
     assert shop.perform("orders.follow", connected_account.id).done == 1
     assert db.session.scalar(taken_back) == "accepted"
 
@@ -134,9 +146,10 @@ def test_after_a_lost_answer_the_order_is_read_and_not_cancelled_again(account, 
     market.post("faults", kind="lost_answer", operation="cancellations.create", times=1)
     with pytest.raises(api.Uncertain):
         reject.reject_one(order.id, OUT_OF_STOCK, actor=WHO)
-    assert "Rejected" in reject.reject_one(order.id, OUT_OF_STOCK, actor=WHO)
+    assert "Rejected" in reject.reject_one(order.id, PRICING_ERROR, actor=WHO)
     assert len(cancellations(market, order.number)) == 1
     assert market.get("calls")["operations"]["cancellations.create"]["count"] == 1
+    assert events_of("order.rejected")[0].reason == OUT_OF_STOCK, "the reason that TikTok took"
     assert db.session.get(Order, order.id).state == "cancelled"
     assert len(events_of("stock.push_again")) == 1
 
@@ -144,18 +157,18 @@ def test_after_a_lost_answer_the_order_is_read_and_not_cancelled_again(account, 
 @pytest.mark.sqlite_only
 def test_of_two_who_reject_an_order_the_one_that_tiktok_refuses_takes_nothing_back(app, account, market):
     order = place(market, account)
-    market.post("faults", kind="slow", operation="aftersales.eligibility", times=1, ms=500)
-
-    def later() -> str:
-        time.sleep(0.2)
-        return reject.reject_one(order.id, OUT_OF_STOCK, actor=WHO)
-
-    ends = race(app, lambda: reject.reject_one(order.id, OUT_OF_STOCK, actor=WHO), later)
-    assert all("Rejected on TikTok" in str(one) for one in ends), ends
+    with market.held(operation="aftersales.eligibility", effect="before") as there:
+        first = start(app, lambda: reject.reject_one(order.id, UNABLE_TO_DELIVER, actor="late@example.test"))
+        there()  # TikTok has told the first one that it may
+        second = reject.reject_one(order.id, OUT_OF_STOCK, actor=WHO)
+    assert all("Rejected on TikTok" in str(one) for one in (first.result(), second)), (first.result(), second)
     assert market.get("calls")["operations"]["cancellations.create"]["count"] == 2
     assert len(cancellations(market, order.number)) == 1
+    db.session.rollback()  # what the first one wrote as well
     (action,) = db.session.scalars(select(OutgoingAction).where(OutgoingAction.action == reject.ACTION))
-    assert (action.state, action.error_code, len(events_of("order.rejected"))) == ("accepted", None, 1)
+    (event,) = events_of("order.rejected")
+    assert (action.state, action.error_code, action.request["reason"], action.created_by) == ("accepted", None, OUT_OF_STOCK, WHO), "what TikTok took"
+    assert (event.reason, event.actor, len(events_of("stock.push_again"))) == (OUT_OF_STOCK, WHO, 1)
 
 
 def test_an_order_that_somebody_else_cancelled_is_not_called_our_rejection(account, market):

@@ -22,7 +22,8 @@ from connector.jobs.runtime import Item, JobContext, LeaseLost, Skip
 from connector.models.run import JobItem, JobRun, Schedule
 from connector.models.trace import Event
 from connector.services import events, kinds, runs
-from tests.factories.racing import race
+from tests.factories.racing import race, start
+from tests.factories.waiting import until
 
 pytestmark = pytest.mark.postgres
 
@@ -208,10 +209,7 @@ def test_cancel_stops_a_waiting_run_at_once_and_a_running_one_after_its_item(app
     def long(ctx: JobContext) -> None:
         def one(item: Item) -> None:
             started.set()
-            for _ in range(100):
-                if ctx.cancelled:
-                    return
-                time.sleep(0.05)
+            until(lambda: ctx.cancelled, "the wish to stop")
 
         ctx.map(one)
 
@@ -220,15 +218,10 @@ def test_cancel_stops_a_waiting_run_at_once_and_a_running_one_after_its_item(app
     assert runs.cancel(queued, actor="operator@example.test").state == "cancelled"
     running = runs.submit(kind, items=[("1", ""), ("2", ""), ("3", "")]).run_id
 
-    def worker_thread() -> None:
-        with app.app_context():
-            runtime.perform(running)
-
-    thread = threading.Thread(target=worker_thread)
-    thread.start()
-    assert started.wait(10)
+    worker = start(app, lambda: runtime.perform(running))
+    assert started.wait(60)
     runs.cancel(running, actor="operator@example.test")
-    thread.join(20)
+    worker.result()
     assert _run(running).state == "cancelled"
     assert [item.state for item in _items(running).values()] == ["done", "cancelled", "cancelled"]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, insert, select
+from sqlalchemy import event, func, insert, select
 
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
@@ -242,8 +241,8 @@ def test_variants_are_listed_by_their_parent_and_alone_only_without_one(account:
 
 
 @pytest.mark.sqlite_only  # the statements are the same on both databases; the figures for PostgreSQL stand in the benchmark
-def test_ten_thousand_products_are_counted_and_assigned_in_a_second_or_two(account: Account) -> None:
-    """A145, A155: counting by an attribute in JSON, by name and by price; assigning is set-based"""
+def test_ten_thousand_products_are_counted_and_assigned_in_a_few_statements(account: Account) -> None:
+    """A145, A155: counting by an attribute in JSON, by name and by price; assigning is set-based. How long it takes stands in the benchmark."""
     total = 10_000
     data = {"values": {"color": "4", "material": "Cotton", "description": "A shirt. " * 60}, "images": [], "axes": []}
     now = utcnow()
@@ -257,16 +256,17 @@ def test_ten_thousand_products_are_counted_and_assigned_in_a_second_or_two(accou
         Query(conditions=(Condition(attribute="name", operator="contains", value="BULK"),)),
         Query(conditions=(Condition(attribute="color", operator="in", value="black", kind="choice"),)),
     )
+    statements: list[str] = []
+    event.listen(db.engine, "before_cursor_execute", lambda connection, cursor, sql, *rest: statements.append(sql))
     for query in queries:
-        began = time.perf_counter()
+        statements.clear()
         count, first = querying.count_and_first(query, account.magento_id, "all")
-        took = time.perf_counter() - began
         assert (count, len(first)) == (total, 10)
-        assert took < 2
+        assert len(statements) <= 5, statements
     a_template(account, "Bulk", queries[2])
-    began = time.perf_counter()
+    statements.clear()
     assert assign(account.id).new == total
-    assert time.perf_counter() - began < 10
+    assert len(statements) <= 100, f"{len(statements)} statements for {total} products"
     assert db.session.scalar(select(func.count()).select_from(Listing).where(Listing.due_at.is_not(None))) == total
     assert assign(account.id).new == 0
 

@@ -21,6 +21,7 @@ from connector.models.order import Order
 from connector.models.run import JobRun
 from connector.services.orders import refresh
 from tests.factories.shop import carry_out, perform
+from tests.factories.waiting import until
 
 
 class Sender:
@@ -71,7 +72,7 @@ def deliveries() -> int:
 
 def open_runs(kind: str) -> list[JobRun]:
     db.session.expire_all()
-    return list(db.session.scalars(select(JobRun).where(JobRun.kind == kind, JobRun.state == "queued")))
+    return list(db.session.scalars(select(JobRun).where(JobRun.kind == kind, JobRun.state == "queued").order_by(JobRun.id)))
 
 
 @pytest.mark.postgres
@@ -287,13 +288,8 @@ def test_the_marketplaces_own_webhooks_arrive_over_http_even_doubled(account, ma
     market.post("faults", kind="webhook_duplicate", operation="*")
     try:
         order_id = market.post("orders", shop="GB", lines=[{"sku": "MUG/02 slash"}], pay=True)["id"]
-        deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
-            sent = _about(market, order_id)
-            if sent and all(row["state"] == "delivered" for row in sent):
-                break
-            time.sleep(0.1)
-        assert sent
+        until(lambda: {row["state"] for row in _about(market, order_id)} == {"delivered"}, "the delivery of the order's webhooks")
+        sent = _about(market, order_id)
         assert {row["last_status"] for row in sent} == {"200"}
         assert len(sent) == 2 * deliveries()
         carry_out(open_runs("orders.refresh")[0].id)

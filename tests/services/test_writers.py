@@ -26,8 +26,9 @@ from connector.services.orders import create, intent
 from connector.services.orders.writers import checkout
 from tests.factories.creation import Store, complete, fresh
 from tests.factories.parcels import place
-from tests.factories.racing import race
+from tests.factories.racing import race, start
 from tests.factories.shop import Market
+from tests.factories.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -160,9 +161,7 @@ def test_two_orders_of_one_cart_are_reduced_to_the_first(app: Flask, market: Mar
     order = place(market, account, ("MUG-01", 2))
     cart_id = basket(account, "MUG-01", 2)
     store.post("settings", leaking_cart_lock=True)
-    store.post("latency", ms=300)
     placed = race(app, *[lambda: connections.magento_for(account.id).place_order(cart_id, store="default")] * 2)
-    store.post("latency", ms=0)
     store.post("settings", leaking_cart_lock=False)
     assert all(isinstance(each, str) for each in placed), f"the practice store's lock has not leaked: {placed}"
     begun(order, step=intent.PLACING, cart_id=cart_id)
@@ -177,8 +176,9 @@ def test_two_orders_of_one_cart_are_reduced_to_the_first(app: Flask, market: Mar
 
 def test_a_cart_that_was_never_placed_is_placed_when_its_request_cannot_run_any_more(market: Market, store: Store, account: Account) -> None:
     order = place(market, account, ("MUG-01", 2))
-    begun(order, step=intent.PLACING, cart_id=basket(account, "MUG-01", 2))
+    cart_id = basket(account, "MUG-01", 2)
     began = time.monotonic()
+    begun(order, step=intent.PLACING, cart_id=cart_id)
     whole(store, created(order))
     assert time.monotonic() - began >= 1.0
 
@@ -232,26 +232,32 @@ with app.app_context():
 def test_a_writer_killed_in_the_middle_of_a_call_is_continued(
     call: str, app: Flask, market: Market, store: Store, account: Account, practice_tiktok: PracticeServer, practice_magento: PracticeServer
 ) -> None:
+    """Its call has been carried out, but for the placing: that one goes on at the store and makes its order while the next writer looks for it."""
     order = place(market, account, ("MUG-01", 2))
     config = app.config["CONNECTOR"]
     method, path = CALLS[call]
-    store.fault("slow", method, path, ms=1500)
     arguments = [str(config.instance), config.redis_url, practice_tiktok.url, practice_magento.url, str(order.id), config.database_url, *config.encryption_keys]
-    writer = subprocess.Popen([sys.executable, "-c", _WRITER, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert writer.stdout is not None
-    assert writer.stdout.readline().strip() == "writing"
-    deadline = time.monotonic() + 30
-    while not any(fault["fired"] for fault in store.get("faults")):
-        assert time.monotonic() < deadline, "the writer never came to that call"
-        time.sleep(0.02)
-    os.kill(writer.pid, signal.SIGKILL)
-    writer.wait()
-    assert fresh(order).state == "creating"
-    with pytest.raises(Unavailable, match="another run"):
-        create.create_one(order.id)
-    with unit_of_work() as session:
-        session.get(MagentoOrderIntent, fresh(order).id).lease_until = utcnow() - timedelta(seconds=1)
-    whole(store, created(fresh(order)))
+    with store.held(match={"method": method, "path": path}, effect="" if call == "placing" else "before") as there:
+        writer = subprocess.Popen([sys.executable, "-c", _WRITER, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert writer.stdout is not None
+        assert writer.stdout.readline().strip() == "writing"
+        there()
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.wait()
+        assert fresh(order).state == "creating"
+        with pytest.raises(Unavailable, match="another run"):
+            create.create_one(order.id)
+        with unit_of_work() as session:
+            session.get(MagentoOrderIntent, fresh(order).id).lease_until = utcnow() - timedelta(seconds=1)
+        looked = store.calls().get("GET /V1/orders", 0)
+        successor = start(app, lambda: created(order))
+        if call == "placing":
+            until(lambda: store.calls().get("GET /V1/orders", 0) >= looked + 3, "the next writer's looks for the order")
+            assert not successor.done(), "it waits for the call of the first one"
+        else:
+            successor.result(60)
+    assert isinstance(successor.result(), Order), successor.result()
+    whole(store, fresh(order))
 
 
 @pytest.mark.postgres

@@ -430,8 +430,12 @@ def test_forms_ask_in_words(app: Flask) -> None:
 
 
 def test_the_menu_shows_only_what_the_role_may_open(admin_client: FlaskClient, viewer_client: FlaskClient) -> None:
-    """A003."""
-    assert "TIKTOK MARKETPLACE" in admin_client.get("/me").text
-    assert '/users"' in admin_client.get("/me").text
+    """A002, A003, A006: after the installation the entry is there, and every work area has its place; the wizard is the installation's own page."""
+    page = admin_client.get("/me").text
+    assert "TIKTOK MARKETPLACE" in page
+    for area in ("accounts", "policies", "attributes", "templates", "products", "orders", "returns", "queue"):
+        assert f'href="/{area}/"' in page, area
+    assert admin_client.get("/setup/").location == "/setup/account"
+    assert '/users"' in page
     assert '/users"' not in viewer_client.get("/me").text
     assert set(ROLES) == {VIEWER, OPERATOR, ADMINISTRATOR}

@@ -81,6 +81,8 @@ def test_requests_are_found_by_deadline_and_answered_from_the_confirm_page(accou
         shown = operator_client.get(f"/cancellations/{request.id}").text
         assert request.reason in shown
         assert "was rejected" in shown, "the order's timeline"
+        assert "Answer cancellation requests, for operator@example.test" in shown and f'href="/queue/runs/{run.id}"' in shown, "who did it, in words"
+        assert "job cancellations.answer" not in shown and "Times in" in shown
     assert viewer_client.get("/cancellations/").status_code == 200
     assert viewer_client.get(f"/cancellations/answer?id={one.id}").status_code == 403
     assert "answer?answer=approve" not in viewer_client.get(f"/cancellations/{one.id}").text

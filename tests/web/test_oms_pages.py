@@ -7,7 +7,6 @@ import io
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -28,6 +27,7 @@ from connector.models.oms import OmsBatch, OmsConnection, OmsUpdate, OrderFeed
 from connector.models.trace import Event
 from connector.models.user import ApiToken
 from connector.practice.serve import PracticeServer
+from tests.factories.waiting import until
 from tests.services.test_oms_feed import place
 from tests.web.walking import csrf_of
 
@@ -39,12 +39,18 @@ def practice_oms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeS
 
 
 @pytest.fixture
-def config(config: Config, practice_oms: PracticeServer) -> Config:
+def door() -> Iterator[socket.socket]:
+    """The port at which the application says it stands: nobody else can take it; who serves there listens to it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken
+
+
+@pytest.fixture
+def config(config: Config, practice_oms: PracticeServer, door: socket.socket) -> Config:
     for path, wish in (("reset", {}), ("settings", {"collect": False})):
         requests.post(f"{practice_oms.url}/practice/{path}", json=wish, timeout=10).raise_for_status()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    return replace(config, practice_oms_url=practice_oms.url, public_url=f"http://127.0.0.1:{port}")
+    return replace(config, practice_oms_url=practice_oms.url, public_url=f"http://127.0.0.1:{door.getsockname()[1]}")
 
 
 @pytest.fixture
@@ -140,10 +146,11 @@ def test_an_administrator_connects_an_oms_tests_it_and_gives_it_a_feed_that_an_o
 
 
 def test_the_practice_oms_is_connected_by_one_click_and_collects_what_it_is_told_of_byte_for_byte(
-    app: Flask, shop: int, admin_client: FlaskClient, practice_oms: PracticeServer, work_off: Callable[..., int]
+    app: Flask, shop: int, admin_client: FlaskClient, practice_oms: PracticeServer, work_off: Callable[..., int], door: socket.socket
 ) -> None:
     """A251, A252: the call is signed, the file is collected with the token over real HTTP, its digest is right, its orders arrive; a pull is answered."""
-    server = make_server("127.0.0.1", int(app.config["CONNECTOR"].public_url.rsplit(":", 1)[1]), app, threaded=True)
+    door.listen(64)
+    server = make_server("127.0.0.1", 0, app, threaded=True, fd=door.fileno())
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -159,13 +166,12 @@ def test_the_practice_oms_is_connected_by_one_click_and_collects_what_it_is_told
         place(shop, 1200)
         admin_client.post("/oms/make", data={"csrf_token": csrf, "account": str(shop)})
         work_off(2)
-        collected: list[dict[str, object]] = []
-        for _ in range(100):
-            collected = requests.get(f"{practice_oms.url}/practice/feeds", timeout=10).json()["feeds"][-2:]
-            if [each["state"] for each in collected] == ["verified", "verified"]:
-                break
-            time.sleep(0.1)
-        assert [(each["state"], each.get("orders")) for each in collected] == [("verified", 1200)] * 2, collected
+
+        def collected() -> list[tuple[str, int]]:
+            feeds = requests.get(f"{practice_oms.url}/practice/feeds", timeout=10).json()["feeds"][-2:]
+            return [(each["state"], each.get("orders")) for each in feeds]
+
+        until(lambda: collected() == [("verified", 1200)] * 2, "both feeds at the OMS")
         assert requests.get(f"{practice_oms.url}/practice/orders?limit=1", timeout=10).json()["total"] >= 1200
         assert admin_client.get("/oms/").text.count("not yet") == 0, "both are collected"
         admin_client.post(page, data={"csrf_token": csrf, "active": "", "feed_minutes": "5", "pull_minutes": "5"})

@@ -62,7 +62,7 @@ def test_orders_of_one_buyer_are_combined_on_the_ship_page_shipped_with_one_numb
     assert {packages(market, number)[0]["tracking_number"] for number in (first, second)} == {"NV000001"}
     take_in(sg, second)
     page = text_of(operator_client.get(f"/orders/{ids[1]}").text)
-    assert "PROCESSING" in page
+    assert "Waits for collection" in page
     assert "Take apart" not in page
     assert db.session.scalar(select(Shipment.id).where(Shipment.order_id == ids[1])) is None
 
@@ -89,4 +89,4 @@ def test_the_order_page_lists_tiktoks_packages_and_links_to_the_account(sg, mark
             assert one["id"] in page
     assert stored(number).package_id in page
     assert page.count("Split") == 2
-    assert "2 of MUG-01" in page and "1 of TEE-BLA-S" in page and "TO_FULFILL" in page
+    assert "2 of MUG-01" in page and "1 of TEE-BLA-S" in page and "To be shipped" in page and "TO_FULFILL" not in page

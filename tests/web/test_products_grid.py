@@ -175,6 +175,7 @@ def test_a162_to_a176_every_column_shows_what_the_catalogue_and_tiktok_know(shop
 
 
 def test_a175_each_tab_shows_its_products_and_their_number(shop: Account, admin_client: FlaskClient) -> None:
+    """A175, A242: the statuses stand in a bar above the products"""
     tabs = {
         "not_uploaded": {"NEW-1"}, "in_review": {"REVIEW-1"}, "live": {"LIVE-1", "OLD-1", "TEE"}, "rejected": {"BAD-1"}, "inactive": {"HIDDEN-1"},
         "incomplete": {"NEW-1"}, "error": {"BAD-1"}, "unassigned": {"FREE-1"},

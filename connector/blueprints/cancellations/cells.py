@@ -14,9 +14,10 @@ from connector.grids import Column
 from connector.grids.cancellations import answer_words, stage_words
 from connector.services.orders.recall import UNDER_WAY
 from connector.web import filters
-from connector.web.cells import Cell, badge
+from connector.web.cells import Cell, badge, long_text
 
 Row = Mapping[str, Any]
+_TWO_LINES = Markup('<span class="two-lines">{}</span>')
 
 
 def order_link(value: str, row: Row, column: Column) -> Markup:
@@ -29,8 +30,8 @@ def cancel_reason(value: str, row: Row, column: Column) -> Markup:
     return Markup("{}<br>{}").format(value, key) if value and value != row["reason_key"] else key
 
 
-def cancel_items(value: Mapping[str, Any] | None, row: Row, column: Column) -> str:
-    return items_words(value or {})
+def cancel_items(value: Mapping[str, Any] | None, row: Row, column: Column) -> Markup:
+    return _TWO_LINES.format(items_words(value or {}))
 
 
 def items_words(request: Mapping[str, Any]) -> str:
@@ -56,8 +57,8 @@ def cancel_status(value: str, row: Row, column: Column) -> Markup:
     return known + Markup('<br><code class="small key">{}</code>').format(value) if value in requests.LABELS else known
 
 
-def order_stage(value: str, row: Row, column: Column) -> str:
-    return stage_words(value, row["tag"]) + (f"; {row['magento_number']}" if row["magento_number"] else "; not in the store")
+def order_stage(value: str, row: Row, column: Column) -> Markup:
+    return Markup('{}<br><small class="text-secondary">{}</small>').format(stage_words(value, row["tag"]), row["magento_number"] or "not in the store")
 
 
 def cancel_answer(value: str, row: Row, column: Column) -> Any:
@@ -67,8 +68,8 @@ def cancel_answer(value: str, row: Row, column: Column) -> Any:
     return Markup('{}<br><code class="small">{}</code>').format(words, row["answer_reason"]) if row["answer_reason"] and words else words
 
 
-def units(value: Mapping[str, int] | None, row: Row, column: Column) -> str:
-    return ", ".join(f"{quantity} × {sku}" for sku, quantity in (value or {}).items())
+def units(value: Mapping[str, int] | None, row: Row, column: Column) -> Any:
+    return long_text(", ".join(f"{quantity} × {sku}" for sku, quantity in (value or {}).items()), row, column)
 
 
 def see_to_by(value: Any, row: Row, column: Column) -> Any:

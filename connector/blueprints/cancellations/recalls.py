@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from flask import render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
@@ -9,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from connector.blueprints.cancellations.cells import RECALL_CELLS
 from connector.blueprints.cancellations.views import bp
 from connector.clients.errors import ApiError, describe
+from connector.core.clock import utcnow
 from connector.core.db import db
 from connector.core.errors import DomainError
 from connector.grids.cancellations import RECALL_LABELS, RECALLS
@@ -62,7 +65,7 @@ def _units(found: RecallTask) -> dict[str, int]:
 def _page(found: RecallTask, problem: DomainError | None = None) -> str:
     return render_template(
         "cancellations/recall.html", task=found, order=found.order, label=RECALL_LABELS.get(found.state), moves=recall.MOVES.get(found.state, ()), problem=problem,
-        entered=request.form,
+        entered=request.form, now=utcnow() + timedelta(seconds=found.order.account.clock_offset_seconds or 0),
     )  # fmt: skip
 
 

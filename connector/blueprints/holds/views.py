@@ -20,7 +20,7 @@ from connector.models.order import CREATED, CREATING, HELD, READY, REVIEW, SCHED
 from connector.services.orders import intake
 from connector.web import filters
 from connector.web.auth import requires
-from connector.web.cells import badge
+from connector.web.cells import badge, long_text
 from connector.web.grids import grid_routes
 
 bp = Blueprint("holds", __name__, url_prefix="/holds")
@@ -34,7 +34,7 @@ def hold_ends(value: Any, row: Row, column: Column) -> Any:
     if value is None:
         return "not told"
     left = (value - utcnow() - timedelta(seconds=row["offset"] or 0)).total_seconds()
-    return countdown(left) + Markup(' <span class="small text-secondary">{}</span>').format(filters.when(value))
+    return Markup('<span class="two-lines">{} <span class="small text-secondary text-nowrap">{}</span></span>').format(countdown(left), filters.when(value))
 
 
 def countdown(seconds: float) -> Markup:
@@ -46,7 +46,7 @@ def countdown(seconds: float) -> Markup:
 
 
 def reserved(value: str | None, row: Row, column: Column) -> Any:
-    return value or badge("Nothing", "warning", "TikTok ships this order, or its SKUs are not matched")
+    return long_text(value, row, column) or badge("Nothing", "warning", "TikTok ships this order, or its SKUs are not matched")
 
 
 def at_zero(value: str, row: Row, column: Column) -> Any:

@@ -12,6 +12,7 @@ from connector.core.db import db
 from connector.core.errors import DomainError
 from connector.models.account import Account, MagentoConnection
 from connector.services import accounts, deadlines, events, figures, schedules
+from connector.services.kinds import KINDS
 from connector.services.oms import standing
 from connector.services.orders import causes, flags
 from connector.services.orders.flags import Band
@@ -43,7 +44,7 @@ def alerts() -> list[Banner]:
             Banner("danger", "The scheduler is silent", "Nothing is imported or sent by itself. Restart the product, or the connector-scheduler service.")
         )
     elif missed := schedules.missed():
-        names = ", ".join(sorted({f"{one.kind} of {one.account.title}" if one.account else one.kind for one in missed})[:3])
+        names = ", ".join(sorted({KINDS[one.kind].title + (f" of {one.account.title}" if one.account else "") for one in missed})[:3])
         found.append(Banner("warning", "Scheduled work is late", f"{names} missed two of its periods.", "Open the schedule", url_for("queue.schedule")))
     return found
 

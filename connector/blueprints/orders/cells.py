@@ -39,7 +39,7 @@ def order_status(value: str, row: Row, column: Column) -> Markup:
         drawn += _CANCEL_ASKED
     if row["tag"]:
         drawn += Markup(' <span class="chip">{}</span>').format(row["tag"])
-    return drawn
+    return Markup('<span class="two-lines">{}</span>').format(drawn) if row["cancel_requested"] or row["tag"] else drawn
 
 
 def order_state(value: str, row: Row, column: Column) -> Markup:

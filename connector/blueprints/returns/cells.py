@@ -25,8 +25,8 @@ def return_order(value: str, row: Row, column: Column) -> Markup:
     return Markup('<a href="/orders/{}">{}</a>').format(int(row["order_id"]), value)
 
 
-def return_type(value: str, row: Row, column: Column) -> Any:
-    return type_words(value)
+def return_type(value: str, row: Row, column: Column) -> Markup:
+    return Markup('<span class="two-lines">{}</span>').format(type_words(value))
 
 
 def type_words(kind: str) -> Any:
@@ -35,7 +35,7 @@ def type_words(kind: str) -> Any:
 
 
 def return_status(value: str, row: Row, column: Column) -> Markup:
-    return status_words(value, row["arbitration"])
+    return Markup('<span class="two-lines broad">{}</span>').format(status_words(value, row["arbitration"]))
 
 
 def status_words(status: str, arbitrated: str = "", *, verbatim: bool = True) -> Markup:

@@ -16,6 +16,7 @@ import requests
 
 from connector.clients.answer import Answer
 from connector.clients.base import USER_AGENT, Call, Transport
+from connector.clients.clock import KeepsTheirTime
 from connector.clients.errors import Rejected
 from connector.clients.magento.faults import refusal
 from connector.clients.magento.oauth1 import Authorization, Bearer
@@ -24,7 +25,6 @@ from connector.clients.magento.search import SearchCriteria, SearchResult
 T = TypeVar("T")
 Row = dict[str, Any]
 
-CLOCK_TOLERANCE = 2.0
 LONG = 60.0  # seconds a place, invoice, ship or refund may take: giving up sooner only makes it uncertain
 
 
@@ -66,7 +66,7 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-class Caller:
+class Caller(KeepsTheirTime):
     """See `MagentoClient`."""
 
     def __init__(
@@ -80,13 +80,11 @@ class Caller:
         clock_offset: float = 0.0,
         on_clock_offset: Callable[[float], None] | None = None,
     ) -> None:
-        self._transport = transport
+        super().__init__(transport, clock_offset, on_clock_offset)
         self.base_url = normalise_base_url(base_url)
         self._signing_base_url = normalise_base_url(signing_base_url) if signing_base_url else self.base_url
         self._auth = auth
         self._account = account_key
-        self.clock_offset = clock_offset
-        self._on_clock_offset = on_clock_offset
         self._largest_page: int | None = None
 
     def _get(
@@ -156,7 +154,7 @@ class Caller:
         trace: dict[str, str] = {}
 
         def prepare() -> requests.PreparedRequest:
-            timestamp = int(self._transport.now() + self.clock_offset)
+            timestamp = int(self._their_time())
             headers = {
                 "authorization": self._auth.header(method, self._signing_base_url + target, query, timestamp),
                 "accept": "application/json",
@@ -188,13 +186,6 @@ class Caller:
                 read_timeout=read_timeout,
             )
         )
-
-    def _learn_clock(self, answer: Answer) -> None:
-        offset = answer.clock_offset
-        if offset is not None and abs(offset - self.clock_offset) > CLOCK_TOLERANCE:
-            self.clock_offset = offset
-            if self._on_clock_offset is not None:
-                self._on_clock_offset(offset)
 
 
 def segment(value: object) -> str:

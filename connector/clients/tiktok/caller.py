@@ -14,6 +14,7 @@ import requests
 
 from connector.clients.answer import Answer
 from connector.clients.base import USER_AGENT, Call, Transport
+from connector.clients.clock import KeepsTheirTime
 from connector.clients.errors import Rejected, Unauthorized
 from connector.clients.tiktok.envelope import read_data
 from connector.clients.tiktok.registry import OPERATIONS, Operation
@@ -27,7 +28,6 @@ UPLOAD_TIMEOUT = 60.0  # seconds; ten megabytes over a shop's line
 
 API_HOST = "https://open-api.tiktokglobalshop.com"
 CONTENT_TYPE = "application/json"
-CLOCK_TOLERANCE = 2.0  # seconds; `Date` has whole seconds only
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Page:
     total_count: int | None
 
 
-class Caller:
+class Caller(KeepsTheirTime):
     """See `TikTokClient`."""
 
     def __init__(
@@ -65,19 +65,17 @@ class Caller:
         on_clock_offset: Callable[[float], None] | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> None:
-        self._transport = transport
+        super().__init__(transport, clock_offset, on_clock_offset)
         self._app_key, self._app_secret = app_key, app_secret
         self._token, self._refresh = token, refresh
         self._cipher = shop_cipher
         self._account = account_key
         self._base_url = base_url.rstrip("/")
-        self.clock_offset = clock_offset
-        self._on_clock_offset = on_clock_offset
         self._versions = dict(versions or {})
 
     def now(self) -> datetime:
         """The marketplace's time, as learnt from its last answer."""
-        return datetime.fromtimestamp(self._transport.now() + self.clock_offset, UTC)
+        return datetime.fromtimestamp(self._their_time(), UTC)
 
     def _call(
         self,
@@ -193,7 +191,7 @@ class Caller:
         def prepare() -> requests.PreparedRequest:
             token = self._token()
             used.append(token)
-            timestamp = str(int(self._transport.now() + self.clock_offset))
+            timestamp = str(int(self._their_time()))
             query = {**parameters, "app_key": self._app_key, "timestamp": timestamp}
             query["sign"] = sign(self._app_secret, target, query, payload, media_type)
             headers = {
@@ -225,10 +223,3 @@ class Caller:
             read_timeout=None if form is None else UPLOAD_TIMEOUT,
             trace=trace,
         )
-
-    def _learn_clock(self, answer: Answer) -> None:
-        offset = answer.clock_offset
-        if offset is not None and abs(offset - self.clock_offset) > CLOCK_TOLERANCE:
-            self.clock_offset = offset
-            if self._on_clock_offset is not None:
-                self._on_clock_offset(offset)

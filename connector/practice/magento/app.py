@@ -120,6 +120,7 @@ class Gateway:
             if delay:
                 time.sleep(delay)
             for fault in fired:
+                fault.hold(done=False)
                 if fault.kind == "html_503":
                     raise HtmlFault
                 if fault.kind in BEFORE_EFFECT:
@@ -132,6 +133,8 @@ class Gateway:
                 call = Call(db, route, arguments, query, body, store, root)
                 call.leak = leak
                 answer = route.handler(call, *arguments)
+        for fault in fired:
+            fault.hold(done=True)
         if "fields" in query and isinstance(answer, (dict, list)):
             wanted = parse_fields(str(query["fields"]))
             answer = [] if wanted is None else apply_fields(answer, wanted)

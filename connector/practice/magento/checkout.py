@@ -76,8 +76,8 @@ def billing_address(call: Call, cart_id: str) -> str:
     return str(quote["billing_address"]["id"])
 
 
-#: How long two callers of a leaking lock wait for each other.
-LEAK_SECONDS = 3.0
+#: How long two callers of a leaking lock wait for each other at most.
+LEAK_SECONDS = 30.0
 
 
 # --- placing ------------------------------------------------------------------------------------------------------------------

@@ -6,12 +6,15 @@ import random
 import re
 import socket
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
+from ..held import SECONDS, Gate
 from .errors import Masked, RestError
 
-KINDS = ["lost_answer", "timeout_before", "http_500", "http_500_after", "http_429", "html_503", "transient_400", "slow", "token_revoked", "deadlock_500"]
+KINDS = [
+    "lost_answer", "timeout_before", "http_500", "http_500_after", "http_429", "html_503", "transient_400", "slow", "held", "token_revoked", "deadlock_500",
+]  # fmt: skip
 BEFORE_EFFECT = {"http_500", "http_429", "html_503", "transient_400", "deadlock_500"}
 
 # What a busy store answers for a moment (MAG §4.4.7), by call.
@@ -37,10 +40,12 @@ class Fault:
     seed: int = 0
     ms: int = 2000
     seconds: float = 0
+    effect: str = ""
     message: str = ""
     matched: int = 0
     fired: int = 0
     _pattern: re.Pattern = field(init=False, repr=False)
+    _gate: Gate = field(init=False, repr=False, default_factory=Gate)
 
     def __post_init__(self) -> None:
         self._pattern = re.compile(self.path)
@@ -58,9 +63,15 @@ class Fault:
         self.fired += 1
         return True
 
+    def hold(self, *, done: bool) -> None:
+        """Stand still before the call is carried out, or after, when this is a `held` fault that says so."""
+        if self.kind == "held" and done is (self.effect == "before"):
+            self._gate.wait(self.seconds)
+
     def shown(self) -> dict[str, Any]:
-        values = {key: value for key, value in asdict(self).items() if not key.startswith("_")}
-        return {**values, "match": {"method": values.pop("method"), "path": values.pop("path")}}
+        values = {key: value for key, value in vars(self).items() if not key.startswith("_")}
+        standing = {"standing": self._gate.standing} if self.kind == "held" else {}
+        return {**values, **standing, "match": {"method": values.pop("method"), "path": values.pop("path")}}
 
     def refusal(self, method: str, path: str) -> RestError:
         """The answer of a fault that does nothing else; `html_503` is rendered by the gateway."""
@@ -90,10 +101,12 @@ class Faults:
         if definition.get("kind") not in KINDS:
             raise ValueError(f"unknown kind of fault {definition.get('kind')!r}: one of {', '.join(KINDS)}")
         match = definition.get("match") or {}
-        names = ("times", "after", "probability", "seed", "ms", "seconds", "message")
+        names = ("times", "after", "probability", "seed", "ms", "seconds", "effect", "message")
         options = {name: definition[name] for name in names if definition.get(name) is not None}
         if "times" not in options and "probability" not in options:
             options["times"] = 1
+        if definition["kind"] == "held":
+            options.setdefault("seconds", SECONDS)
         with self._lock:
             fault = Fault(self._next, definition["kind"], match.get("method", "").upper(), match.get("path", ""), **options)
             self._next += 1
@@ -111,9 +124,11 @@ class Faults:
 
     def remove(self, fault_id: int | None = None) -> int:
         with self._lock:
-            before = len(self._faults)
-            self._faults = [f for f in self._faults if fault_id is not None and f.id != fault_id]
-            return before - len(self._faults)
+            gone = [f for f in self._faults if fault_id in (None, f.id)]
+            self._faults = [f for f in self._faults if f not in gone]
+        for fault in gone:
+            fault._gate.open()
+        return len(gone)
 
 
 def hang_up(environ: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from ..held import MEANING, Gates
 from .store import Store
 
 API_KINDS: dict[str, str] = {
@@ -26,6 +27,7 @@ API_KINDS: dict[str, str] = {
     "lost_answer": "Done, but the connection closes without an answer",
     "no_effect": "Answers success and does nothing",
     "slow": "The answer comes late",
+    "held": MEANING,
     "malformed_json": "Done, but the answer is cut in half",
     "unknown_status": "Orders carry a status nobody has seen",
     "extra_fields": "Undocumented fields in every object",
@@ -45,16 +47,20 @@ class Faults:
         self._store = store
         self._lock = threading.Lock()
         self._passed: dict[int, int] = defaultdict(int)
+        self._gates = Gates()
+        self._faults: list[dict[str, Any]] = []
         self.load()
 
     def load(self) -> None:
+        before = {fault["id"] for fault in self._faults}
         rows = self._store.read.execute("SELECT id, doc, hits FROM faults ORDER BY id").fetchall()
         self._faults = [{**orjson.loads(row["doc"]), "id": row["id"], "hits": row["hits"]} for row in rows]
         self._dice: dict[int, random.Random] = {}
+        self._gates.open(before - {fault["id"] for fault in self._faults})
 
     def all(self) -> list[dict[str, Any]]:
         with self._lock:
-            return [dict(fault) for fault in self._faults]
+            return [self._gates.shown(fault) for fault in self._faults]
 
     def add(self, fault: dict[str, Any]) -> dict[str, Any]:
         """Raises ValueError for an unknown kind or an impossible figure."""
@@ -86,10 +92,11 @@ class Faults:
         return removed
 
     def take(self, names: tuple[str, ...], shop: dict[str, Any] | None) -> dict[str, Any] | None:
-        """The first fault that strikes this call (`names`: operation name and path), or None."""
+        """The first fault that strikes this call (`names`: operation name and path), or None; one that holds it comes with its `gate`."""
         with self._lock:
             struck = next((f for f in self._faults if self._strikes(f, names, shop, webhook=False)), None)
-        return self._count([struck])[0] if struck else None
+            gate = {"gate": self._gates.at(struck["id"])} if struck and struck["kind"] == "held" else {}
+        return {**self._count([struck])[0], **gate} if struck else None
 
     def take_all(self, names: tuple[str, ...], shop: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
         """Every fault that strikes this webhook (`names`: event name and number) by its kind: bad days come together."""

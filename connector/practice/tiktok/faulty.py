@@ -9,17 +9,28 @@ from typing import Any
 import orjson
 from flask import Response
 
+from ..held import SECONDS
+
 
 def wait_and_close(fault: dict[str, Any], close: Callable[[], Response]) -> Response:
     time.sleep(float(fault.get("seconds", 35)))
     return close()
 
 
+def hold(fault: dict[str, Any], *, done: bool) -> None:
+    """Stand still before the call is carried out, or after, as the `held` fault says."""
+    if done is (fault.get("effect") == "before"):
+        fault["gate"].wait(float(fault.get("seconds", SECONDS)))
+
+
 def bend(response: Response, fault: dict[str, Any]) -> Response:
-    """The answer later, cut, with an unknown status or with fields nobody documented."""
+    """The answer later, held, cut, with an unknown status or with fields nobody documented."""
     kind = fault["kind"]
     if kind == "slow":
         time.sleep(float(fault.get("ms", 5000)) / 1000)
+        return response
+    if kind == "held":
+        hold(fault, done=True)
         return response
     body = response.get_data()
     if kind == "malformed_json":

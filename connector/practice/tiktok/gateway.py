@@ -17,7 +17,7 @@ import orjson
 from flask import Blueprint, Response, current_app, request
 
 from . import refusals as codes
-from .faulty import bend, wait_and_close
+from .faulty import bend, hold, wait_and_close
 from .marketplace import Marketplace
 from .operations import REGISTER, Call, Operation, Raw
 from .refusals import Refusal
@@ -214,6 +214,8 @@ def answer(market: Marketplace, operation: Operation, admitted: Call, fault: dic
         return wait_and_close(fault, close_without_answer), kind
     if kind == "gateway_timeout" and fault.get("effect") is False:
         raise Refusal(codes.GATEWAY_TIMEOUT, "gateway timeout")
+    if kind == "held":
+        hold(fault, done=False)
     try:
         data = perform(market, operation, admitted, keep=kind != "no_effect")
     except Refusal as refusal:
@@ -228,7 +230,7 @@ def answer(market: Marketplace, operation: Operation, admitted: Call, fault: dic
         return wait_and_close(fault, close_without_answer), kind
     if kind == "gateway_timeout":
         raise Refusal(codes.GATEWAY_TIMEOUT, "gateway timeout")
-    if kind in ("slow", "malformed_json", "unknown_status", "extra_fields"):
+    if kind in ("slow", "held", "malformed_json", "unknown_status", "extra_fields"):
         return bend(response, fault), kind
     return response, "0"
 

@@ -95,6 +95,7 @@ class Marketplace:
         self.settings.reset()
         self.clock.set(reset=True)
         self.faults.load()
+        self.webhooks.behind.clear()
         self.limits.clear()
         self.calls.clear()
 

@@ -12,7 +12,7 @@ import orjson
 from flask import Blueprint, Response, current_app, redirect, render_template, request
 
 from . import refusals as codes
-from .faulty import bend, wait_and_close
+from .faulty import bend, hold, wait_and_close
 from .gateway import close_without_answer, envelope, hold_for_latency, refuse, server_error
 from .marketplace import Marketplace
 from .refusals import Refusal
@@ -87,7 +87,7 @@ def _answer(name: str, act: Any) -> Response:
             response = close_without_answer()
         elif kind == "timeout_after":
             response = wait_and_close(fault, close_without_answer)
-        elif kind in ("slow", "malformed_json", "extra_fields"):
+        elif kind in ("slow", "held", "malformed_json", "extra_fields"):
             response = bend(response, fault)
         outcome = kind or "0"
     except Refusal as refusal:
@@ -102,6 +102,8 @@ def _disturbed_before(market: Marketplace, kind: str, fault: dict[str, Any] | No
         return server_error(market, fault)
     if kind == "timeout_before":
         return wait_and_close(fault, close_without_answer)
+    if kind == "held":
+        hold(fault, done=False)
     if kind == "rate_limit":
         wait = fault.get("retry_after")
         raise Refusal(codes.TOO_MANY_REQUESTS, "too many requests", headers={} if wait is None else {"Retry-After": str(wait)})

@@ -7,13 +7,6 @@ from .orderbook import Order
 
 BUYER_MISTAKE = "ecom_order_to_ship_canceled_reason_created_by_mistakes"
 BUYER_UNPAID = "ecom_order_unpaid_canceled_reason_created_by_mistakes"
-TEXTS = {
-    "out_of_stock": "Out of stock",
-    "wrong_price": "Pricing error",
-    "address_not_deliver": "Unable to deliver to the buyer's address",
-    "buyer_requested_cancellation": "The buyer asked for the cancellation",
-    "buyer_hasnt_paid_within_time_allowed": "The buyer has not paid in time",
-}
 
 
 def seller_cancel_reasons(order: Order) -> list[str]:

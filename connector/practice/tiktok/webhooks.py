@@ -51,6 +51,7 @@ class Webhooks:
         self._market = market
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="practice-webhook")
         self._busy: set[int] = set()
+        self.behind: dict[int, int] = {}  # released deliveries, and the one that each of them lets overtake it
         self._busy_lock = threading.Lock()
         self._session = threading.local()
         self.muted = False
@@ -87,23 +88,35 @@ class Webhooks:
         faults = self._market.faults.take_all((EVENTS.get(kind, ""), str(kind)), self._market.shops[shop_id])
         now = self._market.clock.now()
         state, due = "waiting", now
+        released: list[int] = []
         if "webhook_lost" in faults:
             state, due = "lost", None
         elif "webhook_delay" in faults:
             due = now + float(faults["webhook_delay"].get("seconds", 60))
-        elif not self._released_reordered(db, shop_id, now) and "webhook_reorder" in faults:
+        elif not (released := self._released_reordered(db, shop_id, now)) and "webhook_reorder" in faults:
             state, due = "held", now + float(faults["webhook_reorder"].get("seconds", REORDER_SECONDS)) * max(1.0, self._market.clock.rate)
         copies = int(faults["webhook_duplicate"].get("copies", 2)) if "webhook_duplicate" in faults and state != "lost" else 1
         db.executemany(
             "INSERT INTO deliveries (shop_id, type, address, body, state, due_time) VALUES (?, ?, ?, ?, ?, ?)",
             [(shop_id, kind, address, body, state, due)] * copies,
         )
+        if released:
+            self.behind.update(dict.fromkeys(released, db.execute("SELECT max(id) FROM deliveries").fetchone()[0]))
 
     @staticmethod
-    def _released_reordered(db: Any, shop_id: str, now: float) -> bool:
-        """What was held back goes out right after the one that overtakes it now; False when nothing was."""
-        held = db.execute("UPDATE deliveries SET state = 'waiting', due_time = ? WHERE shop_id = ? AND state = 'held'", (now + 0.5, shop_id))
-        return held.rowcount > 0
+    def _released_reordered(db: Any, shop_id: str, now: float) -> list[int]:
+        """What was held back goes out right after the one that overtakes it now: its ids."""
+        held = [row["id"] for row in db.execute("SELECT id FROM deliveries WHERE shop_id = ? AND state = 'held'", (shop_id,)).fetchall()]
+        db.executemany("UPDATE deliveries SET state = 'waiting', due_time = ? WHERE id = ?", [(now + 0.5, number) for number in held])
+        return held
+
+    def _overtaker_first(self, number: int) -> bool:
+        """Whether the one that is to overtake this delivery has still to be sent, however late the ticker comes."""
+        due = "SELECT 1 FROM deliveries WHERE id = ? AND state = 'waiting' AND attempts = 0 AND due_time <= ?"
+        waits = self._market.store.read.execute(due, (self.behind.get(number, 0), self._market.clock.now())).fetchone() is not None
+        if not waits:
+            self.behind.pop(number, None)
+        return waits
 
     def _authorized(self, shop_id: str) -> bool:
         rows = self._market.store.read.execute("SELECT shop_ids FROM grants WHERE active = 1").fetchall()
@@ -116,6 +129,8 @@ class Webhooks:
             "SELECT id, address, body, attempts FROM deliveries WHERE due_time <= ? ORDER BY due_time, id LIMIT 200", (self._market.clock.now(),)
         ).fetchall()
         for row in rows:
+            if row["id"] in self.behind and self._overtaker_first(row["id"]):
+                continue
             with self._busy_lock:
                 if row["id"] in self._busy:
                     continue

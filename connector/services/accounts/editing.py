@@ -10,13 +10,13 @@ from sqlalchemy.exc import IntegrityError
 
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
-from connector.core.errors import DomainError, NotFoundError
+from connector.core.errors import DomainError
 from connector.domain.policies import ORDER, SYNCHRONIZATION
 from connector.models.account import PRODUCTION, SANDBOX, Account, MagentoConnection, StoreReference
 from connector.models.order import CREATED, CREATING, Order
 from connector.models.policy import Policy
 from connector.models.run import Schedule
-from connector.services import events, policies, runs
+from connector.services import connections, events, policies, runs
 from connector.services.products import switches
 from connector.services.storefronts import LABELS, MAGENTO
 
@@ -82,10 +82,7 @@ class Choice:
 
 
 def get(account_id: int) -> Account:
-    account = db.session.get(Account, account_id)
-    if account is None:
-        raise NotFoundError("account.unknown", f"There is no account {account_id}.", "Open Accounts for the present ones.")
-    return account
+    return connections.account_of(account_id)
 
 
 def listed(*, working: bool = False) -> list[Account]:

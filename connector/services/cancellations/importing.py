@@ -210,6 +210,7 @@ def open_requests(order_id: int) -> list[Cancellation]:
 
 
 def get(cancellation_id: int) -> Cancellation:
+    """By our number, not TikTok's. Raises ``DomainError`` cancellation.unknown."""
     found = db.session.get(Cancellation, cancellation_id)
     if found is None:
         raise DomainError("cancellation.unknown", f"There is no cancellation {cancellation_id}.", "It may have been removed.")

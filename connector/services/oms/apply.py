@@ -73,6 +73,7 @@ def ignored(message: str) -> Applied:
 
 
 def waits(message: str, again: timedelta, *, code: str = WAITING, remedy: str = "") -> Applied:
+    """Not yet: the update stays open and is looked at again after ``again``."""
     return Applied(UPDATE_RECEIVED, message, again, code, remedy)
 
 

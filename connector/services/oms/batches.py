@@ -84,6 +84,7 @@ def take(account_id: int, data: bytes, *, file_name: str = "", source: str = IMP
 
 
 def get(batch_id: int) -> OmsBatch:
+    """Raises ``NotFoundError``."""
     found = db.session.get(OmsBatch, batch_id)
     if found is None:
         raise NotFoundError("oms.batch_unknown", f"There is no batch {batch_id}.", "Use the id that the upload was answered with.")

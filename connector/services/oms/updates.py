@@ -106,6 +106,7 @@ def set_aside(update_ids: Sequence[int], *, actor: str) -> int:
 
 
 def get(update_id: int) -> OmsUpdate:
+    """By our number, not the sender's event id. Raises ``NotFoundError``."""
     found = db.session.get(OmsUpdate, update_id)
     if found is None:
         raise NotFoundError("oms.update_unknown", f"There is no update {update_id}.", "Open the list of updates for the present ones.")
@@ -138,6 +139,11 @@ def known_account(account_id: int) -> Account:
 
 
 def _store(account_id: int, source: str, lines: list[Line], batch_id: int | None, found: Received) -> None:
+    def refuse(line: Line, problem: Problem) -> None:
+        found.bad.append(problem)
+        if source != EVENT:
+            _keep_bad(account_id, source, line, batch_id, problem)
+
     # The account's row is taken first: two senders of the same event are served one after the other.
     db.session.scalar(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
     read: list[tuple[Line, dict[str, Any], str]] = []
@@ -145,10 +151,7 @@ def _store(account_id: int, source: str, lines: list[Line], batch_id: int | None
         try:
             entry = _read(line)
         except oms_events.BadEntry as fault:
-            problem = Problem(_id_of(line.entry), fault.field, str(fault.message), fault.remedy, line.number)
-            found.bad.append(problem)
-            if source != EVENT:
-                _keep_bad(account_id, source, line, batch_id, problem)
+            refuse(line, Problem(_id_of(line.entry), fault.field, str(fault.message), fault.remedy, line.number))
             continue
         read.append((line, entry, oms_events.event_id(entry)))
     numbers, ids = {entry["order_id"] for _, entry, _ in read}, {key for _, _, key in read}
@@ -162,9 +165,7 @@ def _store(account_id: int, source: str, lines: list[Line], batch_id: int | None
                 str(entry.get("id") or ""), "id", f"id: {key} is the id of another event: {first.action} of order {first.order_number}. Nothing was done.",
                 "Send it again with an id of its own.", line.number,
             )  # fmt: skip
-            found.bad.append(problem)
-            if source != EVENT:
-                _keep_bad(account_id, source, line, batch_id, problem)
+            refuse(line, problem)
             continue
         if line.of or key in known:
             found.repeated += not line.of

@@ -16,7 +16,7 @@ from connector.domain.order_policy import CarrierRow, OrderPolicy
 from connector.models.account import Account
 from connector.models.order import Order, Shipment
 from connector.models.policy import Policy
-from connector.services import events, policies
+from connector.services import connections, events, policies
 from connector.services.orders import parcels, state
 from connector.services.orders.providers import known_providers
 
@@ -50,10 +50,8 @@ def map_carrier(account_id: int, magento_carrier: str, tiktok_carrier: str, *, a
     Raises ``DomainError`` when the account has no order policy or TikTok does not offer the carrier.
     """
     magento_carrier = magento_carrier.strip()
-    with unit_of_work() as session:
-        account = session.get(Account, account_id)
-        if account is None:
-            raise DomainError("account.unknown", f"There is no account {account_id}.", "Open Accounts for the present ones.")
+    with unit_of_work():
+        account = connections.account_of(account_id)
         policy = policies.order_policy_row(account)
         offered = known_providers(account_id)
         provider = next((one.name for one in offered if normalise(one.name) == normalise(tiktok_carrier)), None)

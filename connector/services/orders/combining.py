@@ -19,7 +19,7 @@ from connector.domain import shipping
 from connector.models.account import Account
 from connector.models.order import WEBHOOK, Order, OrderLine
 from connector.services import connections, events
-from connector.services.orders import fence, intake
+from connector.services.orders import fence, intake, state
 from connector.services.orders.push import cancellation_open, market_of
 
 #: Orders in one package at most (A269); a tracking number serves no more anyway.
@@ -124,7 +124,7 @@ def take_apart(order_id: int, *, actor: str) -> str:
     """Undo a combination: every order gets a package of its own again. Raises ``DomainError`` when there is nothing to undo, and ``ApiError``."""
     order = db.session.get(Order, order_id)
     if order is None:
-        raise DomainError("order.unknown", f"There is no order {order_id}.", "Open Orders for the present ones.")
+        raise state.unknown(order_id)
     account_id, number = order.account_id, order.number
     end_reading()
     client = connections.tiktok(account_id)

@@ -99,10 +99,7 @@ def _create(desk: CreationDesk, order_id: int) -> Result:
         written, verdict = _write(draft, verdict, claim)
         invoiced = _invoice(draft, claim, written)
         order, status = _comment(draft, claim, written, invoiced)
-    except (api.Unavailable, api.Uncertain):
-        intent.release(claim)
-        raise
-    except api.Unauthorized:
+    except (api.Unavailable, api.Uncertain, api.Unauthorized):
         intent.release(claim)
         raise
     except (api.ApiError, DomainError) as error:

@@ -28,6 +28,7 @@ from connector.models.oms import ExternalStore
 from connector.models.order import CREATED, Order, OrderLine, SkuMapping
 from connector.models.policy import Policy
 from connector.services import connections, policies
+from connector.services.orders import state
 from connector.services.orders.magento_store import MagentoStore, together
 from connector.services.orders.writers.task import Customer
 from connector.services.storefronts import EXTERNAL, environment
@@ -67,6 +68,7 @@ class Draft:
     rate: Decimal | None
 
     def money(self, percents: Mapping[str, Decimal], *, by_price: bool = False) -> OrderMoney:
+        """The amounts as the policy wants them written (``domain.money.lay_out``). ``percents``: SKU in lower case -> the store's own rate."""
         assert self.rules.policy is not None
         taxes = "tiktok" if self.rules.external and self.rules.policy.taxes == "magento" else self.rules.policy.taxes
         return money.lay_out(self.units, self.charges, self.parity, taxes=taxes, revenue=self.rules.policy.revenue, by_price=by_price, percents=percents)
@@ -100,6 +102,7 @@ class CreationDesk:
             _learn(rules.store, wanted, rules.policy.alternate_sku_attribute, sorted(numbers), rules.account.country)
 
     def rules(self, account_id: int) -> AccountRules:
+        """Account, policy and store as they were when this desk first asked: one run writes all its orders by the same rules."""
         if account_id not in self._rules:
             self._rules[account_id] = _rules_of(account_id)
         return self._rules[account_id]
@@ -110,7 +113,7 @@ class CreationDesk:
             select(Order).where(Order.id == order_id).options(selectinload(Order.lines), joinedload(Order.payload)).execution_options(populate_existing=True)
         )
         if order is None:
-            raise NotFoundError("order.unknown", f"There is no order {order_id}.", "It may have been removed; open Orders for the present ones.")
+            raise state.unknown(order_id)
         rules = self.rules(order.account_id)
         payload: Row = dict(order.payload.body) if order.payload else {}
         shown_address = (order.payload.address if order.payload else None) or payload.get("recipient_address") or {}

@@ -64,6 +64,7 @@ def begun(order_id: int) -> bool:
 
 
 def blocking(verdict: Verdict, *, begun: bool) -> Check | None:
+    """The first failed check that stops the order; ``begun``: what was passed before the store was first written to is not asked again."""
     return next((check for check in verdict.checks if not check.ok and not (begun and check.check in _PASSED_ONCE)), None)
 
 
@@ -117,6 +118,7 @@ def fail(order_id: int, code: str, message: str, remedy: str) -> None:
 
 
 def mark_failed(order_id: int, code: str, message: str, remedy: str) -> None:
+    """The order failed, in the caller's transaction. One that is in the store stays ``created``, whatever came after."""
     order = db.session.get(Order, order_id, populate_existing=True)
     if order is not None and order.state != CREATED:
         state.set_state(order, FAILED, reason="creation in the store", code=code, message=message, remedy=remedy)

@@ -11,7 +11,6 @@ from sqlalchemy import and_, exists, or_, select
 from connector.clients.errors import Unavailable, Uncertain
 from connector.core.clock import utcnow
 from connector.core.db import db, dialect_of, end_reading, unit_of_work
-from connector.core.errors import NotFoundError
 from connector.domain import tiktok_order
 from connector.domain.magento_address import RecipientAddress, country_of, read_address
 from connector.models.order import CREATED, CREATING, MagentoOrderIntent, Order, OutgoingAction
@@ -88,7 +87,7 @@ def follow_one(order_id: int, *, desk: CreationDesk | None = None) -> Followed:
 def _follow(desk: CreationDesk, order_id: int) -> Followed:
     order = db.session.get(Order, order_id, populate_existing=True)
     if order is None:
-        raise NotFoundError("order.unknown", f"There is no order {order_id}.", "It may have been removed.")
+        raise state.unknown(order_id)
     if order.state == CREATING:
         raise Unavailable(f"Order {order.number} is still being created in Magento.", system="connector", operation="follow", code="order.busy", retry_after=3)
     if order.state != CREATED or not order.magento_id:

@@ -16,15 +16,14 @@ from sqlalchemy.exc import DataError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
 from connector.core.clock import utcnow
-from connector.core.db import db, dialect_of, unit_of_work
+from connector.core.db import dialect_of, unit_of_work
 from connector.core.errors import DomainError
 from connector.domain import tiktok_order as tiktok
 from connector.domain.tiktok_order import BadOrder
-from connector.models.account import Account
 from connector.models.order import CREATED, READY, STORED, Order
 from connector.models.run import OPEN_STATES, JobItem, JobRun
 from connector.models.trace import Event
-from connector.services import events, policies, runs
+from connector.services import connections, events, policies, runs
 from connector.services.orders import order_rows, recall, reservations
 from connector.services.orders.advance import Rules, addresses_of_created, advance, next_state, unknown_status
 from connector.services.orders.received import BadRecord, ReadPage, Received, read_page
@@ -76,9 +75,7 @@ Also = Callable[[Session], None]
 
 def rules_for(account_id: int, origin: str) -> Rules:
     """The present order policy of the account, for a whole run."""
-    account = db.session.get(Account, account_id)
-    if account is None:
-        raise DomainError("account.unknown", f"There is no account {account_id}.", "Open Accounts for the present ones.")
+    account = connections.account_of(account_id)
     try:
         policy, version_id = policies.order_policy(account)
     except DomainError:  # no policy chosen yet: orders are taken in all the same, the gates say what is missing

@@ -44,6 +44,7 @@ def upsert_orders(dialect: Any) -> Any:
 
 @cache
 def upsert_lines(dialect: Any) -> Any:
+    """Lines by TikTok's line id. Only what TikTok tells is replaced; what we know of a line (its Magento item) stays."""
     statement = dialect.insert(OrderLine.__table__)
     values = {name: statement.excluded[name] for name in LINE if name != "line_id"}
     return statement.on_conflict_do_update(index_elements=["order_id", "line_id"], set_=values)

@@ -122,10 +122,8 @@ def delivered(
 ) -> Outcome:
     """Record that TikTok has the parcel; the order is marked to be read again, so that its status follows."""
     with unit_of_work() as session:
-        parcel = session.get(Shipment, parcel_id, populate_existing=True)
-        assert parcel is not None
-        order = session.get(Order, parcel.order_id)
-        assert order is not None
+        parcel = session.get_one(Shipment, parcel_id, populate_existing=True)
+        order = session.get_one(Order, parcel.order_id)
         parcel.state, parcel.delivered_at, parcel.retry_at = DELIVERED, utcnow(), None
         parcel.error_code = parcel.error_message = parcel.error_remedy = None
         parcel.line_ids = list(dict.fromkeys([*parcel.line_ids, *line_ids]))
@@ -165,10 +163,8 @@ def delivered(
 def held_back(parcel_id: int, new_state: str, code: str, message: str, remedy: str, *, retry_in: timedelta | None, flag: bool) -> Outcome:
     """Record why the parcel did not leave. ``retry_in``: when it is tried again by itself; ``flag``: show it as the order's error."""
     with unit_of_work() as session:
-        parcel = session.get(Shipment, parcel_id, populate_existing=True)
-        assert parcel is not None
-        order = session.get(Order, parcel.order_id)
-        assert order is not None
+        parcel = session.get_one(Shipment, parcel_id, populate_existing=True)
+        order = session.get_one(Order, parcel.order_id)
         changed = parcel.error_code != code or parcel.error_message != message
         parcel.state, parcel.error_code, parcel.error_message, parcel.error_remedy = new_state, code, message, remedy
         parcel.retry_at = None if retry_in is None else utcnow() + retry_in

@@ -67,7 +67,7 @@ def poll(run: Run, account_id: int, *, parallel: int | None = None) -> Outcome:
 
 
 def _bounds(account_id: int, client: TikTokClient) -> tuple[datetime, datetime]:
-    cursor = _account(account_id).orders_cursor_at
+    cursor = connections.account_of(account_id, fresh=True).orders_cursor_at
     end_reading()
     now = client.now()
     return min((cursor or now - FIRST_REACH), now) - OVERLAP, now + AHEAD
@@ -103,7 +103,7 @@ def request_import(
 
     Raises ``DomainError`` with ``field``: ``account``, ``status``, ``start``, ``end``, ``order_id``.
     """
-    account = _account(account_id)
+    account = connections.account_of(account_id, fresh=True)
     if not account.active or not account.connected:
         raise DomainError(
             "import.account",
@@ -265,13 +265,6 @@ class _Parking:
 def _save(run: Run, **values: Any) -> None:
     with unit_of_work() as session:
         run.save_checkpoint(session, **values)
-
-
-def _account(account_id: int) -> Account:
-    account = db.session.get(Account, account_id, populate_existing=True)
-    if account is None:
-        raise NotFoundError("account.unknown", f"There is no account {account_id}.", "Open Accounts for the present ones.")
-    return account
 
 
 def _moment(seconds: int) -> datetime:

@@ -47,6 +47,7 @@ class _Job:
     account: Account
     skus: dict[str, str]
     since: datetime  #: when it was claimed: before the order was read
+    attempt: int  #: which claim of the parcel this is: a later one is another worker's
 
 
 def push_order(order_id: int, *, only: int | None = None) -> list[Outcome]:
@@ -72,15 +73,15 @@ def push(parcel_id: int) -> Outcome:
     try:
         return _send(connections.tiktok(job.account.id), job)
     except api.Uncertain as lost:
-        _rest(parcel_id, SENDING, lost)
+        _rest(job, SENDING, lost)
         raise
     except (api.Unavailable, api.Unauthorized) as later:
-        _rest(parcel_id, PENDING, later)
+        _rest(job, PENDING, later)
         raise
     except api.ApiError as refused:
         return _refused_by_tiktok(job, refused)
     except BaseException:
-        _rest(parcel_id, SENDING, None)
+        _rest(job, SENDING, None)
         raise
 
 
@@ -92,16 +93,28 @@ def _claim(parcel_id: int) -> _Job | None:
         if parcel is None or parcel.state in (DELIVERED, IGNORED):
             return None
         if parcel.state == SENDING and parcel.retry_at and parcel.retry_at > now and not runs.alone(parcel.account_id, *SENDERS):
-            raise api.Unavailable(
-                f"Parcel {parcel.tracking_number} is being sent by another worker", system="tiktok", operation="ship", code="ship.in_progress",
-                retry_after=max(1.0, min(LOOK_SECONDS, (parcel.retry_at - now).total_seconds())),
-            )  # fmt: skip
+            raise _in_progress(parcel, max(1.0, min(LOOK_SECONDS, (parcel.retry_at - now).total_seconds())))
         parcel.state, parcel.attempts, parcel.retry_at = SENDING, parcel.attempts + 1, now + CLAIM
         order, account = session.get(Order, parcel.order_id), session.get(Account, parcel.account_id)
         assert order is not None
         assert account is not None
         lines = session.execute(select(OrderLine.line_id, OrderLine.magento_sku).where(OrderLine.order_id == order.id))
-        return _Job(parcel, order, account, {line_id: sku for line_id, sku in lines if sku}, now)
+        return _Job(parcel, order, account, {line_id: sku for line_id, sku in lines if sku}, now, parcel.attempts)
+
+
+def _in_progress(parcel: Shipment, retry_after: float) -> api.Unavailable:
+    text = f"Parcel {parcel.tracking_number} is being sent by another worker"
+    return api.Unavailable(text, system="tiktok", operation="ship", code="ship.in_progress", retry_after=retry_after)
+
+
+def _hold(job: _Job) -> Shipment:
+    """Go on holding the parcel, right before something is sent. Raises ``Unavailable`` when another worker believed this one dead and has taken it."""
+    with unit_of_work() as session:
+        parcel = session.get_one(Shipment, job.parcel.id, populate_existing=True, with_for_update=True)
+        if (parcel.state, parcel.attempts) != (SENDING, job.attempt):
+            raise _in_progress(parcel, LOOK_SECONDS)
+        parcel.retry_at = utcnow() + CLAIM
+        return parcel
 
 
 def _send(client: TikTokClient, job: _Job) -> Outcome:
@@ -131,10 +144,12 @@ def _send(client: TikTokClient, job: _Job) -> Outcome:
                 return parcels.held_back(
                     parcel.id, PENDING, "ship.split", refusal["message"], refusal["remedy"], retry_in=timedelta(minutes=15), flag=True
                 )  # fmt: skip
+            _hold(job)
             package_ids = [splitting.split_off(client, order, verdict.split)]
         else:
             package_ids = shipping.packages_of(units, verdict.choice.line_ids)
         for package_id in package_ids:
+            _hold(job)
             client.ship_package(package_id, tracking_number=parcel.tracking_number, shipping_provider_id=match.provider_id)
     return parcels.delivered(
         parcel.id, line_ids=list(verdict.choice.line_ids), package_ids=package_ids,
@@ -166,8 +181,7 @@ def _decide(job: _Job, payload: Mapping[str, Any], match: CarrierMatch | None) -
     """Judge, and when the parcel may leave store its lines in the same transaction, so that no other parcel of the order takes them."""
     with unit_of_work() as session:
         members = fence.lock_together(session, job.order.id)
-        order, parcel = members[job.order.id], session.get(Shipment, job.parcel.id, populate_existing=True)
-        assert parcel is not None
+        order, parcel = members[job.order.id], _hold(job)
         others = session.scalars(select(Shipment).where(Shipment.order_id == order.id, Shipment.id != parcel.id, Shipment.state.in_((SENDING, DELIVERED))))
         facts = ShipFacts(
             number=order.number,
@@ -201,10 +215,7 @@ def _one_at_a_time(parcel: Shipment) -> None:
     query = select(Shipment).where(Shipment.order_id == parcel.order_id, Shipment.id < parcel.id, Shipment.state == SENDING, Shipment.retry_at > utcnow())
     other = db.session.scalar(query.limit(1))
     if other is not None:
-        raise api.Unavailable(
-            f"Parcel {other.tracking_number} of the order is being sent by another worker", system="tiktok", operation="ship", code="ship.in_progress",
-            retry_after=5.0,
-        )  # fmt: skip
+        raise _in_progress(other, 5.0)
 
 
 def _refused_by_us(job: _Job, check: Check, match: CarrierMatch | None) -> Outcome:
@@ -246,11 +257,11 @@ def _refused_by_tiktok(job: _Job, error: api.ApiError) -> Outcome:
     return parcels.held_back(parcel.id, FAILED, code, text, advice, retry_in=parcels.patience(parcel.attempts), flag=True)
 
 
-def _rest(parcel_id: int, new_state: str, error: api.ApiError | None) -> None:
-    """Give the claim back after a call that may be repeated: at once by the same run, in a moment by the sweep."""
+def _rest(job: _Job, new_state: str, error: api.ApiError | None) -> None:
+    """Give the claim back after a call that may be repeated: at once by the same run, in a moment by the sweep. Another worker's is left alone."""
     with unit_of_work() as session:
-        parcel = session.get(Shipment, parcel_id, populate_existing=True)
-        if parcel is None or parcel.state != SENDING:
+        parcel = session.get(Shipment, job.parcel.id, populate_existing=True)
+        if parcel is None or (parcel.state, parcel.attempts) != (SENDING, job.attempt):
             return
         parcel.state, parcel.retry_at = new_state, utcnow()
         if error is not None:

@@ -259,19 +259,16 @@ def settle(order_id: int) -> str:
 
 
 def _hold(order_id: int, turn: int = 0) -> int:
-    """Take the recall for ``fence.CLAIM``, or go on holding it with the ``turn`` that was given; the turn. Raises ``Unavailable`` when another worker
-    has it. What a run had in hand whose worker is dead is taken when nothing that it sent can be under way any more."""
-    run_id = events.run_now.get()
+    """Take the recall, or go on holding it with the ``turn`` that was given, right before something is sent; the turn. Raises ``Unavailable`` when another
+    worker has it, or has sent something with it that may still be under way: whoever was silent for longer is not believed to be at it, in a run or a page."""
     with unit_of_work() as session:
         order = fence.lock(session, order_id)
         action = actions.take(order, ACTION)
-        holder = action.request.get("run")
-        believed = fence.CLAIM if holder is None or (holder != run_id and runs.alive(holder)) else UNDER_WAY_AT_MOST
-        held = action.state == "sent" and action.updated_at > utcnow() - believed
+        held = action.state == "sent" and action.updated_at > utcnow() - UNDER_WAY_AT_MOST
         if (turn and action.attempts != turn) or (held and not turn):
             text = f"The recall of order {order.number} is being brought into the store right now."
             raise api.Unavailable(text, system="connector", operation="recall", code=BUSY, retry_after=30)
-        action.state, action.attempts, action.updated_at, action.request = "sent", action.attempts + (not turn), utcnow(), {"run": run_id}
+        action.state, action.attempts, action.updated_at = "sent", action.attempts + (not turn), utcnow()
         return action.attempts
 
 

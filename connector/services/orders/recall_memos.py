@@ -23,8 +23,8 @@ BACK, GONE = "recall", "recall:gone"
 def refund(order: Order, sellable: Counter[str], away: Counter[str], hold: Callable[[], object]) -> str:
     """Give a shipped order back in Magento; what was done, as a sentence. Raises ``ApiError``; calling again continues.
 
-    ``sellable``: the store's SKU -> units that came back whole; ``away``: the same for those that left. ``hold`` is called before each memo is written and raises
-    ``Unavailable`` when another worker has the recall.
+    ``sellable``: the store's SKU -> units that came back whole; ``away``: the same for those that left. ``hold`` is called right before
+    anything is planned or sent and raises ``Unavailable`` when another worker has the recall.
     """
     client = connections.magento_for(order.account_id)
     assert order.magento_id is not None
@@ -36,15 +36,16 @@ def refund(order: Order, sellable: Counter[str], away: Counter[str], hold: Calla
     if not memos:
         items = [item for item in facts.get("items") or () if not item.get("parent_item_id")]
         if any(_open(item) > 0 for item in items):  # shipped units that were never invoiced: only what is invoiced can be refunded
+            hold()
             client.invoice(order.magento_id, capture=False, comment=f"Closes TikTok order {order.number}, which was cancelled after shipping")
             facts = client.order(order.magento_id)
             items = [item for item in facts.get("items") or () if not item.get("parent_item_id")]
+        hold()
         memos = _plan(order, items, sellable, away)
     if not memos:
         return f"Magento order {number} was refunded before; its credit memos say which units went back to stock."
     for memo in memos:
-        hold()
-        _write(client, order, memo, facts)
+        _write(client, order, memo, facts, hold)
     returned = sum(sum(memo.items.values()) for memo in memos if memo.return_to_stock)
     with unit_of_work() as session:
         after = session.get_one(Order, order.id, populate_existing=True)
@@ -91,7 +92,7 @@ def _plan(order: Order, items: list[dict[str, Any]], sellable: Counter[str], awa
     return _memos(order.id)
 
 
-def _write(client: Any, order: Order, memo: CreditMemo, facts: dict[str, Any]) -> None:
+def _write(client: Any, order: Order, memo: CreditMemo, facts: dict[str, Any], hold: Callable[[], object]) -> None:
     """One planned credit memo. After a lost answer the order's refunded units tell whether it is there."""
     assert order.magento_id is not None
     if memo.state in (MEMO_DONE, MEMO_IGNORED):
@@ -101,6 +102,7 @@ def _write(client: Any, order: Order, memo: CreditMemo, facts: dict[str, Any]) -
         if memo_id := _written(client, order, memo):
             _done(memo.id, memo_id)
             return
+    hold()
     with unit_of_work() as session:
         row = session.get_one(CreditMemo, memo.id, populate_existing=True, with_for_update=True)
         row.state, row.attempts = MEMO_SENDING, row.attempts + 1

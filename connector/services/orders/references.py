@@ -49,6 +49,7 @@ def waiting(account_id: int, *, after: int = 0) -> list[int]:
 
 
 def count_waiting(account_id: int) -> int:
+    """Orders that are in the store and whose number TikTok does not have yet (TTS §5.4.4)."""
     found = db.session.scalar(
         select(func.count()).select_from(Order).where(Order.account_id == account_id, Order.state == CREATED, Order.referenced_at.is_(None))
     )

@@ -22,7 +22,7 @@ from connector.models.account import Account
 from connector.models.order import Order, OrderLine, OutgoingAction, Shipment
 from connector.services import connections, events, runs, storefronts
 from connector.services.accounts import reasons
-from connector.services.orders import actions, fence, intake, parcels, undo
+from connector.services.orders import actions, fence, intake, parcels, state, undo
 from connector.services.orders.push import market_of, read_order
 from connector.services.products import due, shop_stock
 
@@ -111,7 +111,7 @@ def reject_one(order_id: int, reason: str, *, actor: str) -> str:
     """
     order = db.session.get(Order, order_id, populate_existing=True)
     if order is None:
-        raise DomainError("order.unknown", f"There is no order {order_id}.", "Open Orders for the present ones.")
+        raise state.unknown(order_id)
     account = db.session.get(Account, order.account_id)
     assert account is not None
     end_reading()
@@ -142,6 +142,7 @@ def _cancel(client: TikTokClient, order: Order, account: Account, payload: Mappi
         name = reason_name(reason, offered) or ""
         step, lines = _eligibility_check(order, payload, eligible, reason, name, market_of(account))
         steps.append(step)
+    mine = {"reason": reason, "cancel_reason": name, "line_ids": lines or []}, actor
     with unit_of_work() as session:
         fence.lock(session, order.id)
         if (sending := fence.being_sent(order.id)) is not None:
@@ -152,9 +153,11 @@ def _cancel(client: TikTokClient, order: Order, account: Account, payload: Mappi
         refused = next((step for step in steps if not step["ok"]), None)
         if refused is None:
             action = actions.take(order, ACTION)
-            action.state, action.attempts, action.created_by = "sent", action.attempts + 1, actor
-            action.request = {"reason": reason, "cancel_reason": name, "line_ids": lines or []}
+            before = (dict(action.request), action.created_by) if action.state in ("sent", "accepted") else None
+            action.state, action.attempts = "sent", action.attempts + 1
+            action.request, action.created_by = mine
             session.flush()
+            turn = action.attempts
     if refused is not None:
         raise DomainError(f"reject.{refused['check']}", refused["message"], refused["remedy"])
     try:
@@ -163,14 +166,21 @@ def _cancel(client: TikTokClient, order: Order, account: Account, payload: Mappi
         raise  # the next attempt reads the order first
     except api.ApiError as error:
         if _through(read_order(client, order.number), lines or _open_lines(payload)):
-            return  # another worker's rejection went through meanwhile; TikTok refuses its repetition
+            # another worker's rejection went through meanwhile; TikTok refuses its repetition, and the reason that it took stays written down
+            with unit_of_work():
+                action = actions.take(order, ACTION)
+                if action.attempts == turn and before is not None:
+                    action.request, action.created_by = before
+            return
         with unit_of_work():
             action = actions.take(order, ACTION)
             action.state, action.error_code, action.error_message = "failed", error.code, error.remote_message or str(error)
         raise
     with unit_of_work():
         action = actions.take(order, ACTION)
-        action.state, action.answer, action.error_code, action.error_message = "accepted", answer, None, None
+        action.state, action.error_code, action.error_message = "accepted", None, None
+        action.answer = {**(action.answer or {}), **answer}  # somebody else may have finished it already
+        action.request, action.created_by = mine  # what TikTok took, whoever has asked since
 
 
 def _eligibility_check(order: Order, payload: Mapping[str, Any], eligible: Eligibility, reason: str, name: str, market: str) -> tuple[Check, list[str] | None]:
@@ -201,7 +211,10 @@ def _through(payload: Mapping[str, Any], line_ids: Sequence[str]) -> bool:
 
 
 def _finish(order_id: int, payload: Mapping[str, Any], reason: str) -> str:
-    """Our side of a rejection that TikTok has accepted: take the order in anew, undo it in Magento, ask for the stock to be pushed again."""
+    """Our side of a rejection that TikTok has accepted: take the order in anew, undo it in Magento, ask for the stock to be pushed again.
+
+    ``reason``: of whoever finishes it; the one that TikTok took stands in the ledger and is what is told.
+    """
     from connector.services.returns import credit_memos
 
     order = db.session.get(Order, order_id, populate_existing=True)
@@ -212,7 +225,7 @@ def _finish(order_id: int, payload: Mapping[str, Any], reason: str) -> str:
         assert order is not None
         action = actions.take(order, ACTION)
         first = not (action.answer or {}).get("finished")
-        lines = list((action.request or {}).get("line_ids") or [])
+        lines, reason = list((action.request or {}).get("line_ids") or []), str((action.request or {}).get("reason") or reason)
         action.state, action.answer = "accepted", {**(action.answer or {}), "finished": True}
         if first:
             what = f"{len(lines)} lines of the order were rejected" if lines else "The order was rejected"

@@ -156,7 +156,7 @@ def label(order_id: int, *, document_type: str = "SHIPPING_LABEL") -> ShippingDo
     """
     order = db.session.get(Order, order_id)
     if order is None:
-        raise DomainError("order.unknown", f"There is no order {order_id}.", "Open Orders for the present ones.")
+        raise state.unknown(order_id)
     account = db.session.get(Account, order.account_id)
     assert account is not None
     market = market_of(account)

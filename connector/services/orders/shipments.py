@@ -247,6 +247,7 @@ def _magento_time(moment: datetime) -> str:
 
 
 def read_time(text: Any) -> datetime | None:
+    """Magento's ``YYYY-MM-DD HH:MM:SS``, which is UTC (MAG §0.2); None for anything else."""
     try:
         return datetime.strptime(str(text), "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     except ValueError:

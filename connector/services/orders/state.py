@@ -7,7 +7,7 @@ not a state: it is a failure code, which a failed or skipped order always has an
 from __future__ import annotations
 
 from connector.core.clock import utcnow
-from connector.core.errors import DomainError
+from connector.core.errors import DomainError, NotFoundError
 from connector.models.order import CANCELLED, CREATED, CREATING, FAILED, HELD, ORDER_STATES, READY, REVIEW, SKIPPED, STORED, Order
 from connector.services import events
 
@@ -38,6 +38,11 @@ _WORDS = {
     FAILED: "Could not be created in Magento",
     CANCELLED: "Cancelled before it reached Magento",
 }
+
+
+def unknown(order_id: int) -> NotFoundError:
+    """What is raised for the id of no order."""
+    return NotFoundError("order.unknown", f"There is no order {order_id}.", "It may have been removed; open Orders for the present ones.")
 
 
 def set_state(order: Order, new_state: str, *, reason: str, code: str | None = None, message: str | None = None, remedy: str | None = None) -> bool:

@@ -13,10 +13,11 @@ from typing import Any
 
 from connector.clients import errors as api
 from connector.clients.magento import MagentoClient
+from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
 from connector.models.order import Order
 from connector.services import connections, events, runs, storefronts
-from connector.services.orders import actions, recall, state
+from connector.services.orders import actions, fence, recall, state
 
 ACTION = "cancel_magento"
 NOT_POSSIBLE = "magento.not_cancelled"
@@ -31,7 +32,8 @@ class Undone:
 
 
 def cancel_in_magento(order_id: int, *, reason: str) -> Undone:
-    """Cancel or refund the Magento order of a cancelled TikTok order. At most once in effect: what Magento shows is read before anything is done.
+    """Cancel or refund the Magento order of a cancelled TikTok order. At most once in effect: what Magento shows is read before anything is done,
+    and one living run at a time is at it.
 
     An order of which something was shipped is left alone with a warning. Raises ``ApiError``; calling again continues.
     """
@@ -41,18 +43,19 @@ def cancel_in_magento(order_id: int, *, reason: str) -> Undone:
     if external := storefronts.external_of(order.account_id):
         return external.cancel(order_id, reason=reason)
     magento_id, account_id, number = order.magento_id, order.account_id, order.magento_number or order.magento_id
-    with unit_of_work():
-        action = actions.take(order, ACTION)
-        action.attempts += 1
-        if not action.answer:  # what was settled before stays so, whoever looks again
-            action.state = "sent"
-        action.request = action.request or {"reason": reason}
     client = connections.magento_for(account_id)
     end_reading()
+    _claim(order, reason)
     try:
-        undone, facts = _undo(client, magento_id, number, reason, recalled=recall.of_order(order_id) is not None)
-    except api.Rejected as refused:
-        undone, facts = _done_meanwhile(order_id, client, magento_id, number, refused)
+        try:
+            undone, facts = _undo(client, magento_id, number, reason, recalled=recall.of_order(order_id) is not None)
+        except api.Rejected as refused:
+            undone, facts = _done_meanwhile(order_id, client, magento_id, number, refused)
+    except api.ApiError:
+        with unit_of_work() as session:
+            action = actions.take(session.get_one(Order, order_id), ACTION)
+            action.request = {**action.request, "run": None}
+        raise
     with unit_of_work() as session:
         order = session.get(Order, order_id, populate_existing=True)
         assert order is not None
@@ -69,6 +72,23 @@ def cancel_in_magento(order_id: int, *, reason: str) -> Undone:
             if not repeated:
                 events.record("order.undone", "order", order.id, undone.message, account_id=account_id, reason=reason)
     return undone
+
+
+def _claim(order: Order, reason: str) -> None:
+    """Write down that this run takes the order back. Raises ``Unavailable`` while another living one is at it: of two refunds at once Magento may write both.
+    What a dead one had begun is gone on with at once, by what Magento shows."""
+    run_id = events.run_now.get()
+    with unit_of_work():
+        action = actions.take(order, ACTION)
+        holder = action.request.get("run")
+        believed = action.state == "sent" and holder not in (None, run_id) and action.updated_at > utcnow() - fence.CLAIM
+        if believed and runs.alive(holder):
+            text = f"Order {order.number} is being taken back in Magento right now."
+            raise api.Unavailable(text, system="connector", operation="undo", code="order.busy", retry_after=5)
+        action.attempts += 1
+        if not action.answer:  # what was settled before stays so, whoever looks again
+            action.state = "sent"
+        action.request = {"reason": reason, **action.request, "run": run_id}
 
 
 def shipped_units(order: Order) -> Decimal:

@@ -14,7 +14,7 @@ from sqlalchemy import and_, insert, select, update
 
 from connector.core.clock import utcnow
 from connector.core.db import db, unit_of_work
-from connector.core.errors import DomainError, NotFoundError
+from connector.core.errors import DomainError
 from connector.domain.checks import Check, Checked
 from connector.models.account import Account
 from connector.models.listing import (
@@ -32,7 +32,7 @@ from connector.models.listing import (
 )
 from connector.models.product import Product
 from connector.models.trace import Event
-from connector.services import events, runs
+from connector.services import connections, events, runs
 from connector.services.products import due
 
 VALIDATE, UPLOAD, ACTIVATE, DEACTIVATE, SYNC, SYNC_STATUS, ASSIGN, REMOVE = (
@@ -108,9 +108,7 @@ def decide(action: str, subject: Subject, account: Account) -> Verdict:
 
 def verdicts(action: str, account_id: int, *, product_ids: Sequence[int] | None = None, listing_ids: Sequence[int] | None = None) -> list[Verdict]:
     """``decide`` for many, named by our product ids or listing ids, in the order given. Unknown ids are left out."""
-    account = db.session.get(Account, account_id)
-    if account is None:
-        raise NotFoundError("account.unknown", f"There is no account {account_id}.", "Open Accounts for the present ones.")
+    account = connections.account_of(account_id)
     return [decide(action, subject, account) for subject in subjects(account_id, product_ids=product_ids, listing_ids=listing_ids)]
 
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from connector.core.db import end_reading
-from connector.core.errors import NotFoundError
 from connector.domain.listing_codes import ListingProblem
 from connector.domain.listing_diff import Change, changes
 from connector.models.listing import IN_REVIEW
-from connector.services.products import drafts
+from connector.services.products import drafts, state
 from connector.services.products.drafts import PENDING, Prepared
 
 
@@ -52,7 +51,7 @@ def preview(listing_id: int) -> Diff:
     """One listing's dry run, from what is stored: no HTTP, nothing is changed. Raises ``NotFoundError``."""
     one = drafts.prepare([listing_id]).get(listing_id)
     if one is None:
-        raise NotFoundError("listing.unknown", f"There is no listing {listing_id}.", "It may have been removed; reload the page.")
+        raise state.unknown(listing_id)
     found = of(one)
     end_reading()
     return found

@@ -223,7 +223,7 @@ def unlink(listing_id: int, *, actor: str) -> str:
     with unit_of_work() as session:
         listing = session.get(Listing, listing_id, populate_existing=True, with_for_update=True)
         if listing is None:
-            raise NotFoundError("listing.unknown", f"There is no listing {listing_id}.", "It may have been removed; reload the page.")
+            raise state.unknown(listing_id)
         if listing.tiktok_id is None:
             raise DomainError("link.not_linked", f"{state.name_of(listing)} is not linked to a TikTok product.", "There is nothing to unlink.")
         tiktok_id, name = listing.tiktok_id, state.name_of(listing)

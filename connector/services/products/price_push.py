@@ -11,7 +11,6 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from flask import current_app
 from sqlalchemy import Row, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -24,7 +23,7 @@ from connector.domain.money import minor_unit, to_step
 from connector.models.listing import Listing, ListingSku
 from connector.services import connections, events
 from connector.services.products import claims, evaluate, state, switches
-from connector.services.products.threads import each
+from connector.services.products.threads import complain, each
 
 #: Products of one batch, and SKUs of one reading back (TTS §5.3.11).
 AT_ONCE, READ_SKUS = 100, 10
@@ -83,7 +82,7 @@ def push(listing_id: int) -> Pushed:
     """Send one listing's prices. Raises ``DomainError`` when it is not live, ``Unavailable`` while somebody else writes to it, and ``ApiError``."""
     row = db.session.execute(select(Listing.account_id, Listing.remote_status, Listing.busy_until).where(Listing.id == listing_id)).one_or_none()
     if row is None:
-        raise DomainError("listing.unknown", f"There is no listing {listing_id}.", "It may have been removed; reload the page.")
+        raise state.unknown(listing_id)
     if row.remote_status != SENDABLE:
         shown = row.remote_status or "not uploaded"
         raise DomainError("listing.not_live", f"TikTok Shop takes prices of live products only; this one is {shown}.", "Its price is sent when it is live.")
@@ -135,20 +134,18 @@ class _Push:
             wanted.setdefault(row.listing_id, []).append(row)
         end_reading()
         self.outcomes = {listing_id: Pushed(listing_id) for listing_id in live}
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
 
         def one(listing_id: int) -> api.ApiError | None:
             prices = {
                 row.tiktok_sku_id: {"amount": f"{to_step(row.wanted_price, minor_unit(row.currency)):f}", "currency": row.currency}
                 for row in wanted[listing_id]
             }
-            with app.app_context():
-                if not self.claim.safe:
-                    return claims.busy(None)
-                try:
-                    self.client.update_prices(live[listing_id], prices)
-                except api.ApiError as error:
-                    return error
+            if not self.claim.safe:
+                return claims.busy(None)
+            try:
+                self.client.update_prices(live[listing_id], prices)
+            except api.ApiError as error:
+                return error
             return None
 
         answers = dict(zip(wanted, each(one, list(wanted)), strict=True))
@@ -156,9 +153,7 @@ class _Push:
         told = {listing_id: rows for listing_id, rows in wanted.items() if not isinstance(answers[listing_id], api.Rejected)}
         if told:
             self._verify(told)
-        lost: list[api.ApiError] = [error for error in self.failures.values() if isinstance(error, api.Unauthorized)]
-        if lost or (self.failures and len(live) == 1):
-            raise (lost or list(self.failures.values()))[0]
+        complain(self.failures, calls=len(live))
         return self.outcomes
 
     def _record_refusals(self, answers: Mapping[int, api.ApiError | None], wanted: Mapping[int, Sequence[Row[Any]]]) -> None:

@@ -14,7 +14,7 @@ from connector.clients import errors as api
 from connector.clients.tiktok import TikTokClient
 from connector.core.clock import from_epoch, utcnow
 from connector.core.db import db
-from connector.core.errors import DomainError
+from connector.core.errors import DomainError, NotFoundError
 from connector.domain.listing_body import ListingBody, body_of, live_body
 from connector.domain.listing_diff import CONTENT, Change, changes
 from connector.domain.listing_state import TROUBLES, WORDS, reasons_of, state_of, trouble_of
@@ -26,6 +26,11 @@ from connector.services.accounts.editing import get
 #: Refusals of get product that mean: frozen, deleted, or not there any more (TTS §5.3.10).
 _NOT_READABLE = frozenset({"tts.product.status", "tts.product.not_found", "tts.product.foreign"})
 _SETTLE = timedelta(seconds=2)
+
+
+def unknown(listing_id: int) -> NotFoundError:
+    """What is raised for the id of no listing."""
+    return NotFoundError("listing.unknown", f"There is no listing {listing_id}.", "It may have been removed; reload the page.")
 
 
 @dataclass(frozen=True, slots=True)

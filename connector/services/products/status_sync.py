@@ -18,7 +18,7 @@ from connector.clients import errors as api
 from connector.clients.tiktok import TikTokClient
 from connector.core.clock import from_epoch, to_epoch, utcnow
 from connector.core.db import db, end_reading, unit_of_work
-from connector.core.errors import DomainError, NotFoundError
+from connector.core.errors import DomainError
 from connector.domain.listing_state import UNREADABLE
 from connector.models.account import Account
 from connector.models.listing import IN_REVIEW, Listing
@@ -75,7 +75,7 @@ def sync_one(client: TikTokClient, listing_id: int, guard: Guard | None = None) 
     """Read one listing's product and write it down; what changed, in words. Raises ``DomainError`` when it has none, and ``ApiError``."""
     listing = db.session.get(Listing, listing_id, populate_existing=True)
     if listing is None:
-        raise NotFoundError("listing.unknown", f"There is no listing {listing_id}.", "It may have been removed; reload the page.")
+        raise state.unknown(listing_id)
     if listing.tiktok_id is None:
         raise DomainError("listing.not_uploaded", f"{state.name_of(listing)} is not on TikTok Shop.", "Upload it, or link it to a product that is there.")
     with unit_of_work():  # marks that come while it is being read stay

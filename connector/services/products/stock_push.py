@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from flask import current_app
 from sqlalchemy import ColumnElement, Row, func, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -31,7 +30,7 @@ from connector.services import connections, events, runs
 from connector.services.products import claims, due, evaluate, shop_stock, state, switches
 from connector.services.products.evaluate import CLOSED
 from connector.services.products.shop_stock import Reading
-from connector.services.products.threads import each
+from connector.services.products.threads import complain, each
 
 #: Products of one reading (TTS §5.3.16).
 AT_ONCE = 100
@@ -125,7 +124,7 @@ def push(listing_id: int) -> Pushed:
     somebody else is writing to it, and ``ApiError`` of the remote side."""
     row = db.session.execute(select(Listing.account_id, Listing.tiktok_id, Listing.busy_until).where(Listing.id == listing_id)).one_or_none()
     if row is None:
-        raise DomainError("listing.unknown", f"There is no listing {listing_id}.", "It may have been removed; reload the page.")
+        raise state.unknown(listing_id)
     if row.tiktok_id is None:
         raise DomainError("listing.not_uploaded", "The product is not on TikTok Shop.", "Upload it, or link it to a product that is there.")
     found = push_many(row.account_id, [listing_id]).get(listing_id)
@@ -193,10 +192,7 @@ class _Push:
             self.outcomes[listing_id].left = len(self.sent.get(listing_id, ()))
         if slipped:
             self._ask_for_orders(slipped)
-        if self.failures and len(self.outcomes) == 1:
-            raise next(iter(self.failures.values()))
-        if any(isinstance(error, api.Unauthorized) for error in self.failures.values()):
-            raise next(error for error in self.failures.values() if isinstance(error, api.Unauthorized))
+        complain(self.failures, calls=len(self.outcomes))
         for listing_id in self.failures:
             self.outcomes[listing_id].left = max(1, self.outcomes[listing_id].left)
         return self.outcomes
@@ -230,21 +226,19 @@ class _Push:
             if places != row.wanted_warehouses:
                 self.short.add(row.id)
         end_reading()
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
 
         def one(listing_id: int) -> tuple[int, dict[int, ItemError], api.ApiError | None]:
-            with app.app_context():
-                skus = self.sent[listing_id]
-                if not self.claim.safe:
-                    return listing_id, {}, claims.busy(None)
-                try:
-                    answer = self.client.update_inventory(self.tiktok_ids[listing_id], {rows[sku_id].tiktok_sku_id: places for sku_id, places in skus.items()})
-                except api.ApiError as error:
-                    return listing_id, {}, error
-                named = {sku_id: answer.errors[rows[sku_id].tiktok_sku_id] for sku_id in skus if rows[sku_id].tiktok_sku_id in answer.errors}
-                if answer.unnamed:
-                    named |= dict.fromkeys((sku_id for sku_id in skus if sku_id not in named), answer.unnamed[0])
-                return listing_id, named, None
+            skus = self.sent[listing_id]
+            if not self.claim.safe:
+                return listing_id, {}, claims.busy(None)
+            try:
+                answer = self.client.update_inventory(self.tiktok_ids[listing_id], {rows[sku_id].tiktok_sku_id: places for sku_id, places in skus.items()})
+            except api.ApiError as error:
+                return listing_id, {}, error
+            named = {sku_id: answer.errors[rows[sku_id].tiktok_sku_id] for sku_id in skus if rows[sku_id].tiktok_sku_id in answer.errors}
+            if answer.unnamed:
+                named |= dict.fromkeys((sku_id for sku_id in skus if sku_id not in named), answer.unnamed[0])
+            return listing_id, named, None
 
         self._record_answers(each(one, list(self.sent)), rows)
 

@@ -19,7 +19,7 @@ from connector.clients import errors as api
 from connector.clients.tiktok import TikTokClient, explain_all
 from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
-from connector.core.errors import DomainError, NotFoundError
+from connector.core.errors import DomainError
 from connector.domain.listing_body import ListingBody
 from connector.domain.listing_codes import ListingProblem
 from connector.domain.listing_diff import Change
@@ -174,7 +174,7 @@ def _prepared(work: _Work) -> Prepared:
     found = drafts.prepare([work.listing.id], common=work.shared.common).get(work.listing.id)
     end_reading()
     if found is None:
-        raise NotFoundError("listing.unknown", f"There is no listing {work.listing.id}.", "It may have been removed; reload the page.")
+        raise state.unknown(work.listing.id)
     return found
 
 
@@ -342,7 +342,7 @@ def _again(listing_id: int) -> Listing:
     """The listing as it is now, with the rows around it; leaves no transaction open."""
     listing = db.session.get(Listing, listing_id, populate_existing=True)
     if listing is None:
-        raise NotFoundError("listing.unknown", f"There is no listing {listing_id}.", "It may have been removed; reload the page.")
+        raise state.unknown(listing_id)
     _ = listing.product, listing.template, listing.account
     end_reading()
     return listing

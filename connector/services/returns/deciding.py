@@ -142,6 +142,7 @@ def plain(row: Return, kind: str) -> str:
 
 
 def choose(return_pk: int, kind: str, decision: str) -> Action:
+    """The action that this answer is, of those that TikTok offers now (TTS §5.6.6). Raises ``DomainError`` return.<check> with why it offers none."""
     found = decisions(return_pk)
     action = pick(found, kind, decision)
     if action is None:

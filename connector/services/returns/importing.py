@@ -91,6 +91,7 @@ def mark(session: Session, account_id: int, return_ids: Sequence[str]) -> None:
 
 
 def get(return_pk: int) -> Return:
+    """By our number, not TikTok's return id; as the database has it now. Raises ``NotFoundError``."""
     found = db.session.get(Return, return_pk, populate_existing=True)
     if found is None:
         raise NotFoundError("return.unknown", f"There is no return {return_pk}.", "It may have been removed; open Returns for the present ones.")

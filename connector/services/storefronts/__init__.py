@@ -52,21 +52,29 @@ class Storefront(Protocol):
     name: str  #: for people: "Magento", "External storefront"
     platform: str  #: TikTok's name of it in external order references (TTS §5.4.4)
 
-    def create(self, order_id: int, *, by_hand: bool = False) -> Result: ...
+    def create(self, order_id: int, *, by_hand: bool = False) -> Result:
+        """Write the order there once. ``by_hand``: a person asked, so that what only automatic creation waits for is not asked."""
 
-    def cancel(self, order_id: int, *, reason: str, after_shipped: bool = False) -> Undone: ...
+    def cancel(self, order_id: int, *, reason: str, after_shipped: bool = False) -> Undone:
+        """Take the order back; what has left stays and becomes a recall. ``after_shipped``: it is known to have left."""
 
-    def follow(self, order_id: int) -> Followed: ...
+    def follow(self, order_id: int) -> Followed:
+        """Carry over what TikTok changed since: a cancellation, an address, a status."""
 
-    def read(self, order_id: int) -> StoreOrder | None: ...
+    def read(self, order_id: int) -> StoreOrder | None:
+        """The store's order as it is now; None when it is not there."""
 
-    def refund(self, order_id: int, *, items: Mapping[str, Decimal], shipping_amount: Decimal, comment: str = "") -> str: ...
+    def refund(self, order_id: int, *, items: Mapping[str, Decimal], shipping_amount: Decimal, comment: str = "") -> str:
+        """Refund these units by the store's line ids, and shipping in the order's currency; the refund's id. Raises ``NotPossible``."""
 
-    def restock(self, order_id: int, quantities: Mapping[str, int]) -> str: ...
+    def restock(self, order_id: int, quantities: Mapping[str, int]) -> str:
+        """Put units of these SKUs on the shelf; a sentence about what was done. Raises ``NotPossible``."""
 
-    def collect(self, account_id: int, *, guard: Callable[[Session], None] | None = None) -> Collected: ...
+    def collect(self, account_id: int, *, guard: Callable[[Session], None] | None = None) -> Collected:
+        """The parcels of the account's orders that are new in the store. ``guard``: called in each transaction before it commits."""
 
-    def collect_order(self, order_id: int) -> Collected: ...
+    def collect_order(self, order_id: int) -> Collected:
+        """The same for one order."""
 
 
 def for_account(account_id: int) -> Storefront:

@@ -20,7 +20,7 @@ from connector.clients import errors as api
 from connector.clients.storefront import StorefrontClient
 from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
-from connector.core.errors import DomainError, NotFoundError
+from connector.core.errors import DomainError
 from connector.domain import external_order, tiktok_order
 from connector.domain.magento_address import read_address
 from connector.domain.shipping import clean_tracking
@@ -125,7 +125,7 @@ class External:
         """Carry a cancellation or a new address over and read the store's order back."""
         order = db.session.get(Order, order_id, populate_existing=True)
         if order is None:
-            raise NotFoundError("order.unknown", f"There is no order {order_id}.", "It may have been removed.")
+            raise state.unknown(order_id)
         if order.state == CREATING:
             raise api.Unavailable(
                 f"Order {order.number} is still being created in the external storefront.", system="connector", operation="follow", code="order.busy",

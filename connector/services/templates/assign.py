@@ -18,13 +18,11 @@ from sqlalchemy.orm import Session
 
 from connector.core.clock import utcnow
 from connector.core.db import db, dialect_of, in_parts, unit_of_work
-from connector.core.errors import NotFoundError
 from connector.domain.query import Query, plan
-from connector.models.account import Account
 from connector.models.listing import NOT_UPLOADED, Listing, ListingSku, ListingTemplate
 from connector.models.product import Product
 from connector.models.trace import Event
-from connector.services import events
+from connector.services import connections, events
 from connector.services.products import due
 from connector.services.templates.overlapping import Precedence, in_order
 from connector.services.templates.querying import Question, Shelf, shelf_of
@@ -99,9 +97,7 @@ def assign(account_id: int, template_id: int | None = None, *, guard: Guard | No
     Goes through the catalogue in chunks, a transaction each (``guard`` is called inside it, before it commits), configurables first: their variants are
     not listed on their own while a parent holds them. Safe to repeat and to break off.
     """
-    account = db.session.get(Account, account_id)
-    if account is None:
-        raise NotFoundError("account.unknown", f"There is no account {account_id}.", "Open TikTok Account for the present ones.")
+    account = connections.account_of(account_id)
     now, shelf, templates = utcnow(), shelf_of(account), in_order(account_id)
     total = db.session.scalar(select(func.count()).select_from(Product).where(Product.magento_id == shelf.magento_id)) or 0
     work = _Work(account_id, shelf, templates, now, only=template_id)

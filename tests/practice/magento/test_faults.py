@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from connector.practice.serve import PracticeServer
+from tests.factories.shop import Controls
 
 from .shop import Refused, Shop
 
@@ -91,8 +92,23 @@ def test_after_and_times_choose_the_calls(shop: Shop) -> None:
         shop.control("POST", "faults", {"kind": "nonsense"})
 
 
+@pytest.mark.parametrize(("effect", "meanwhile"), [("", 0), ("before", 1)])
+def test_a_held_call_stands_still_until_its_fault_is_removed(shop: Shop, effect: str, meanwhile: int) -> None:
+    cart = shop.cart(("MUG-01", 1))
+    with ThreadPoolExecutor(1) as pool:
+        with Controls(shop.url).held(match=PLACE, effect=effect) as there:
+            placing = pool.submit(shop.place, cart)
+            there()
+            orders = requests.get(f"{shop.url}/practice/orders", timeout=20).json()
+            assert (len(orders), placing.done()) == (meanwhile, False)
+        assert placing.result(20)
+    assert shop.find("/orders", "quote_id", cart)["total_count"] == 1
+    shop.control("POST", "faults", {"kind": "held", "match": {"path": "/store/"}, "seconds": 0})
+    assert shop.rest("GET", "/store/websites")
+
+
 def test_waiting_calls_overlap(shop: Shop) -> None:
-    """Eight answers of 300 ms each wait side by side: far less than one after the other."""
+    """Each answer waits as long as it was told; eight stand side by side, none behind another."""
     shop.control("POST", "latency", {"ms": 300})
 
     def read(_: int) -> int:
@@ -100,8 +116,11 @@ def test_waiting_calls_overlap(shop: Shop) -> None:
 
     started = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(read, range(8))) == [200] * 8
-    assert 0.3 <= time.monotonic() - started < 8 * 0.3
+        with Controls(shop.url).held(match={"path": "/V1/directory"}, times=8) as there:
+            answers = [pool.submit(read, each) for each in range(8)]
+            there(8)
+        assert [each.result(20) for each in answers] == [200] * 8
+    assert time.monotonic() - started >= 0.3
 
 
 def test_calls_are_counted_by_route(shop: Shop) -> None:

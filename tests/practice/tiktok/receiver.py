@@ -9,6 +9,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.factories import waiting
+
 
 class Receiver:
     """A real HTTP receiver that notes raw bodies and signatures, and answers what it is told."""
@@ -40,9 +42,5 @@ class Receiver:
         return [document for document, _, _ in self.got if document["type"] == kind]
 
 
-def until(condition: Callable[[], Any], seconds: float = 6.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
-    return result
+def until(condition: Callable[[], Any]) -> Any:
+    return waiting.until(condition, "what the marketplace was to tell")

@@ -277,22 +277,28 @@ def test_search_pages_through_everything_once_and_stops_at_its_ceiling(seller: S
 
 
 def test_a_search_page_of_a_hundred_among_thousands_and_a_stock_update_are_quick(seller: Seller) -> None:
-    """Among 50,000 a page takes 3 to 7 ms of CPU and an update 1 ms; the bounds here are wall time on a busy machine."""
-    made = seller.control("POST", "catalogue/seed", {"shop": "US", "products": 5000, "bulk": True})
-    assert (made["products"], made["left_out"]) == (5000, [])
-    started = time.perf_counter()
-    for _ in range(10):
-        assert len(seller.data("POST", SEARCH, "US", {"status": "ACTIVATE"}, page_size=100)["products"]) == 100
-    page = (time.perf_counter() - started) / 10
-    listing = seller.control("GET", f"listings/{made['ids'][0]}")
-    sku = listing["skus"][0]
-    started = time.perf_counter()
-    for number in range(50):
-        body = {"skus": [{"id": sku["id"], "inventory": [{"quantity": number}]}]}
-        assert seller.data("POST", f"{CREATE}/{listing['id']}/inventory/update", "US", body) == {}
-    update = (time.perf_counter() - started) / 50
-    assert page < 0.25
-    assert update < 0.1
+    """Among 50,000 a page takes 3 to 7 ms of CPU and an update 1 ms. Here the quickest of many among 5,000 is compared with that among 100: whatever the machine,
+    it is not fifty times the work."""
+
+    def quickest(many: int, first: int) -> tuple[float, float]:
+        made = seller.control("POST", "catalogue/seed", {"shop": "US", "products": many, "bulk": True, "first": first})
+        assert (made["products"], made["left_out"]) == (many, [])
+        listing = seller.control("GET", f"listings/{made['ids'][0]}")
+        pages, updates = [], []
+        for number in range(15):
+            started = time.perf_counter()
+            assert len(seller.data("POST", SEARCH, "US", {"status": "ACTIVATE"}, page_size=100)["products"]) == 100
+            pages.append(time.perf_counter() - started)
+            body = {"skus": [{"id": listing["skus"][0]["id"], "inventory": [{"quantity": number}]}]}
+            started = time.perf_counter()
+            assert seller.data("POST", f"{CREATE}/{listing['id']}/inventory/update", "US", body) == {}
+            updates.append(time.perf_counter() - started)
+        return min(pages), min(updates)
+
+    page, update = quickest(100, 1)
+    page_of_many, update_of_many = quickest(4900, 101)
+    assert page_of_many < 8 * page
+    assert update_of_many < 8 * update
 
 
 # -- webhooks -----------------------------------------------------------------------------------------------------------------------------

@@ -142,6 +142,7 @@ def customer_keys(customer: Customer) -> Row:
 
 
 def base_step(task: Task) -> Decimal:
+    """The smallest amount of the store's base currency."""
     return minor_unit(task.store.facts.base_currency)
 
 
@@ -204,6 +205,7 @@ def verified(task: Task, order: Row, money: OrderMoney) -> None:
 
 
 def items_by_sku(order: Row) -> dict[str, tuple[str, ...]]:
+    """SKU, case aside -> Magento's item ids in the order's own sequence; one SKU at several prices is several items."""
     found: dict[str, tuple[str, ...]] = {}
     for item in order_lines(order):
         key = str(item["sku"]).casefold()
