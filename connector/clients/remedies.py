@@ -55,7 +55,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
     ),
     "tts.refresh_refused": (
         "TikTok Shop no longer accepts the refresh token",
-        "The seller has to authorize the app again: Accounts, then Reconnect.",
+        "The seller has to authorise the app again: open the account under TikTok Account and choose Re-authorise.",
     ),
     "tts.auth_code_invalid": (
         "The authorization code was used before or is too old",
@@ -63,7 +63,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
     ),
     "tts.not_authorized": (
         "The app has no authorization for this seller",
-        "The seller has to authorize the app again: Accounts, then Reconnect.",
+        "The seller has to authorise the app again: open the account under TikTok Account and choose Re-authorise.",
     ),
     "tts.authorization_inactive": (
         "The authorization is not active or belongs to another region",
@@ -84,7 +84,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
     "tts.app_key": ("TikTok Shop does not know the app key", "Check the app key and secret in Configuration."),
     "tts.cipher_missing": (
         "The shop cipher is missing",
-        "Fetch onboarding data for the account, which reads it again.",
+        "Fetch Onboarding Data for the account, which reads it again.",
     ),
     "tts.cipher_unexpected": (
         "A shop cipher was sent where none is expected",
@@ -92,7 +92,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
     ),
     "tts.cipher_foreign": (
         "The access token does not belong to this shop",
-        "Fetch onboarding data for the account; if this stays, connect it again.",
+        "Fetch Onboarding Data for the account; if this stays, connect it again.",
     ),
     "tts.ip_not_allowed": (
         "TikTok Shop does not allow this machine's address",

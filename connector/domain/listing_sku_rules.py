@@ -248,7 +248,7 @@ def _price(found: Findings, sku: SkuBody, where: str, market: Limits, currency: 
 def _inventory(found: Findings, sku: SkuBody, where: str, shop: Shop) -> None:
     if not sku.inventory:
         found.absent(
-            codes.INVENTORY_MISSING, where, f"{sku.label} has no stock in any warehouse.", "Fetch onboarding data for the account: it has no warehouse yet."
+            codes.INVENTORY_MISSING, where, f"{sku.label} has no stock in any warehouse.", "Fetch Onboarding Data for the account: it has no warehouse yet."
         )
         return
     for warehouse, count in Counter(units.warehouse_id for units in sku.inventory if units.warehouse_id).items():
@@ -259,7 +259,7 @@ def _inventory(found: Findings, sku: SkuBody, where: str, shop: Shop) -> None:
             found.wrong(codes.WAREHOUSE_NOT_NAMED, where, f"The stock of {sku.label} names no warehouse.", "Choose the warehouse in the inventory policy.")
         elif shop.warehouses is not None and units.warehouse_id not in shop.warehouses:
             text = f"The shop has no warehouse {units.warehouse_id}."
-            found.wrong(codes.WAREHOUSE_UNKNOWN, where, text, "Fetch onboarding data for the account, then choose the warehouse in the inventory policy.")
+            found.wrong(codes.WAREHOUSE_UNKNOWN, where, text, "Fetch Onboarding Data for the account, then choose the warehouse in the inventory policy.")
         if units.quantity is None:
             found.wrong(codes.INVENTORY_MISSING, where, f"The stock of {sku.label} has no quantity.", "See the inventory policy.")
         elif not shop.least_quantity <= units.quantity <= UNITS:

@@ -156,6 +156,11 @@ def same_tracking(one: str, other: str) -> bool:
     return bool(one) and clean_tracking(one).casefold() == clean_tracking(other).casefold()
 
 
+def shipped_with(units: Iterable[Unit], quantities: Mapping[str, int]) -> list[Unit]:
+    """The units that a parcel of these SKUs (none named: of all) may mean when TikTok shows them as shipped already."""
+    return [unit for unit in units if unit.tracking_number and (not quantities or unit.sku in quantities)]
+
+
 def already_there(facts: ShipFacts) -> list[Unit]:
     """The lines that TikTok already shows with this parcel's tracking number."""
     return [unit for unit in facts.units if same_tracking(unit.tracking_number, facts.tracking or "")]
@@ -253,13 +258,22 @@ def _status(facts: ShipFacts) -> Check:
         return _check("status", True, f"TikTok's status is {facts.status}.", status=facts.status)
     trackings = sorted({unit.tracking_number for unit in facts.units if unit.tracking_number})
     if facts.status == "CANCELLED":
-        message, remedy = f"Order {facts.number} is cancelled on TikTok.", "Do not send the parcel; if it has left, recall it."
-    elif trackings:
-        message = f"Order {facts.number} is already {facts.status} on TikTok, with tracking number {', '.join(trackings)}."
-        remedy = "If that number is wrong, use Update tracking within 72 hours after shipping."
-    else:
-        message, remedy = f"Order {facts.number} is {facts.status} on TikTok.", "Only orders that await shipment can be shipped; use Sync Status."
-    return _check("status", False, message, remedy, status=facts.status, tracking_numbers=trackings)
+        remedy = "Do not send the parcel. If it has left, have the carrier stop it; a recall opens for what the store has shipped."
+        return _check("cancelled", False, f"Order {facts.number} is cancelled on TikTok.", remedy, status=facts.status)
+    if trackings:
+        return other_tracking(facts.number, facts.status, trackings, facts.tracking)
+    remedy = "Only orders that await shipment can be shipped; use Sync Status."
+    return _check("status", False, f"Order {facts.number} is {facts.status} on TikTok.", remedy, status=facts.status)
+
+
+def other_tracking(number: str, status: str, trackings: Sequence[str], mine: str | None) -> Check:
+    """The refusal of a parcel whose number ``mine`` (None: not described yet) is none of those that TikTok shows on the shipped order (TTS §5.5.4)."""
+    message = f"Order {number} is already {status} on TikTok, with tracking number {', '.join(trackings) or 'not shown'}" + (
+        f"; this parcel has {mine}." if mine else "."
+    )
+    choice = "Give TikTok this parcel's number, within 72 hours after shipping, or keep TikTok's."
+    remedy = choice if mine else "If that number is wrong, correct it on the order's page within 72 hours after shipping."
+    return _check("other_tracking", False, message, remedy, status=status, tracking_numbers=list(trackings))
 
 
 def carrier_check(match: CarrierMatch, number: str) -> Check:

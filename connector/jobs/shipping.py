@@ -6,7 +6,7 @@ from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.jobs.context import JobContext, Skip
 from connector.jobs.runtime import job
-from connector.services.orders import flags, parcels, push, reject, ship, shipments
+from connector.services.orders import flags, parcels, push, reject, ship, shipments, tracking
 from connector.services.orders.parcels import DELIVERED, PENDING, Outcome
 from connector.services.storefronts import external
 
@@ -17,6 +17,13 @@ SLOTS = 8
 @job("orders.ship")
 def ship_orders(ctx: JobContext) -> None:
     ctx.map(lambda item: _said(ship.ship_one(int(item.ref))), parallel=SLOTS)
+
+
+@job("orders.settle_tracking")
+def settle_tracking(ctx: JobContext) -> None:
+    """The items (our order ids). ``args``: answer (ours, theirs)."""
+    answer = str(ctx.args.get("answer", ""))
+    ctx.map(lambda item: tracking.settle(int(item.ref), answer, actor=ctx.started_by), parallel=SLOTS)
 
 
 @job("shipments.push")

@@ -297,5 +297,5 @@ def account_of(account_id: int, *, fresh: bool = False) -> Account:
     """The account; ``fresh``: as the database has it now. Raises ``NotFoundError``."""
     account = db.session.get(Account, account_id, populate_existing=fresh)
     if account is None:
-        raise NotFoundError("account.unknown", f"There is no account {account_id}.", "Open Accounts for the present ones.")
+        raise NotFoundError("account.unknown", f"There is no account {account_id}.", "Open TikTok Account for the present ones.")
     return account

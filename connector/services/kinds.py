@@ -27,6 +27,7 @@ _ALL = (
     Kind("orders.refresh", "Sync status", ACTIONS),
     Kind("orders.create", "Create sales orders", ACTIONS),
     Kind("orders.ship", "Ship orders", ACTIONS),
+    Kind("orders.settle_tracking", "Settle tracking numbers", ACTIONS),
     Kind("orders.reject", "Reject orders", ACTIONS),
     Kind("orders.follow", "Carry status to Magento", DEFAULT),
     Kind("orders.reference", "Write order numbers to TikTok", DEFAULT),
@@ -53,7 +54,7 @@ _ALL = (
     Kind("products.auto_update", "Update changed products", DEFAULT),
     Kind("attributes.refetch", "Refetch attributes", IMPORTS),
     Kind("templates.assign", "Assign products to templates", DEFAULT, remote=False),
-    Kind("accounts.onboard", "Fetch onboarding data", IMPORTS, remote=False),  # an account is filled before it is enabled (go-live checks)
+    Kind("accounts.onboard", "Fetch Onboarding Data", IMPORTS, remote=False),  # an account is filled before it is enabled (go-live checks)
     Kind("accounts.refresh_tokens", "Refresh authorisations", DEFAULT, remote=False),
     Kind("accounts.check_webhooks", "Check webhooks", DEFAULT),
     Kind("oms.feed", "Write order feeds", DEFAULT, remote=False),

@@ -61,7 +61,7 @@ def seed(*, actor: str = "system") -> int:
 def get(policy_id: int) -> Policy:
     policy = db.session.get(Policy, policy_id)
     if policy is None or policy.deleted_at is not None:
-        raise NotFoundError("policy.unknown", f"There is no policy {policy_id}.", "It may have been deleted; open Policies for the present ones.")
+        raise NotFoundError("policy.unknown", f"There is no policy {policy_id}.", "It may have been deleted; open TikTok Policies for the present ones.")
     return policy
 
 

@@ -155,7 +155,7 @@ def _open_run(key: str) -> int | None:
 def get(run_id: int) -> JobRun:
     run = db.session.get(JobRun, run_id)
     if run is None:
-        raise DomainError("run.unknown", f"There is no run {run_id}.", "It may have been removed by housekeeping; open Activity for the present ones.")
+        raise DomainError("run.unknown", f"There is no run {run_id}.", "It may have been removed by housekeeping; open Queue Process for the present ones.")
     return run
 
 

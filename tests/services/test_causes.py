@@ -10,12 +10,13 @@ from sqlalchemy import select
 from connector.core.db import db, unit_of_work
 from connector.core.errors import DomainError
 from connector.models.account import OutgoingMail
+from connector.models.aftersales import RecallTask
 from connector.models.order import FAILED, Order, SkuMapping
 from connector.models.trace import Event
 from connector.services import settings
 from connector.services.orders import causes, create, failing, parcels, push, state
 from tests.factories import shop
-from tests.factories.parcels import Store, packages, parcel, place
+from tests.factories.parcels import Store, in_magento, packages, parcel, place, take_in
 
 pytestmark = pytest.mark.postgres
 
@@ -104,6 +105,21 @@ def test_refused_parcels_are_sent_again_by_a_retry(account, market):
     shop.carry_out(healed.run_ids[0])
     assert len(packages(market, order_no)) == 1
     assert causes.groups() == []
+
+
+def test_a_parcel_of_a_cancelled_order_leaves_no_error_behind(connected_account, market):
+    """What the store shipped becomes a recall; a number that a person entered is an error until somebody has seen it."""
+    shipped, entered = in_magento(market, connected_account), in_magento(market, connected_account)
+    for order, origin in ((shipped, "magento"), (entered, "form")):
+        market.post(f"orders/{order.number}/cancel", by="SYSTEM")
+        assert push.push(parcel(order, f"RM{order.number[-9:]}GB", origin=origin)).code == parcels.CANCELLED
+        take_in(connected_account, order.number)
+    (cause,) = causes.groups()
+    assert (cause.code, causes.members(cause.key)) == (parcels.CANCELLED, [entered.id])
+    assert db.session.scalars(select(RecallTask.order_id)).all() == [shipped.id]
+    shop.carry_out(causes.heal(cause.key, actor=WHO).run_ids[0])
+    assert causes.groups() == []
+    assert db.session.get(Order, entered.id).magento_state == "closed", "it was invoiced: refunded"
 
 
 @pytest.mark.parametrize("key", ["", "retry", "retry:x:y", "nonsense"])

@@ -254,7 +254,7 @@ def test_an_account_without_warehouse_and_stock_that_was_never_read_are_told_apa
         sku={"tiktok_sku_id": "7", "live_quantity": 10, "live_warehouses": {"w-main": 10}},
     )
     work_out(one, two)
-    assert again(one).failure_code == "evaluation.no_warehouse" and "Fetch onboarding data" in again(one).failure_remedy
+    assert again(one).failure_code == "evaluation.no_warehouse" and "Fetch Onboarding Data" in again(one).failure_remedy
     assert again(two).failure_code == "evaluation.stock_unread" and "TEE-2" in again(two).failure_message
     assert the_sku(two).wanted_quantity is None and the_sku(two).price_due, "the price needs no stock"
 

@@ -92,7 +92,7 @@ def test_spaces_in_a_tracking_number_are_taken_out() -> None:
 @pytest.mark.parametrize(
     ("changes", "check"),
     [
-        ({"status": "CANCELLED"}, "status"),
+        ({"status": "CANCELLED"}, "cancelled"),
         ({"status": "DELIVERED"}, "status"),
         ({"status": "SOMETHING_NEW"}, "status"),
         ({"status": "ON_HOLD"}, "not_on_hold"),
@@ -120,7 +120,11 @@ def test_the_first_failing_check_refuses_with_a_remedy(changes: dict[str, object
 @pytest.mark.parametrize(
     ("changes", "message", "remedy"),
     [
-        ({"status": "CANCELLED"}, "Order 5764 is cancelled on TikTok.", "Do not send the parcel; if it has left, recall it."),
+        (
+            {"status": "CANCELLED"},
+            "Order 5764 is cancelled on TikTok.",
+            "Do not send the parcel. If it has left, have the carrier stop it; a recall opens for what the store has shipped.",
+        ),
         ({"status": "DELIVERED"}, "Order 5764 is DELIVERED on TikTok.", "Only orders that await shipment can be shipped; use Sync Status."),
         ({"tracking": ""}, "There is no tracking number.", "Correct the number in Magento, or enter it with the Ship action."),
         ({"cancel_requested": True}, "The buyer of order 5764 has asked to cancel it.", "Accept or reject the request first."),
@@ -175,7 +179,10 @@ def test_another_tracking_at_tiktok_is_refused_and_named() -> None:
     verdict = ship_verdict(facts(status="AWAITING_COLLECTION", units=there))
     assert verdict.refusal is not None
     assert "OTHER1" in verdict.refusal["message"]
-    assert "Update tracking" in verdict.refusal["remedy"]
+    assert (verdict.refusal["check"], verdict.refusal["facts"]["tracking_numbers"]) == ("other_tracking", ["OTHER1"])
+    assert "or keep TikTok's" in verdict.refusal["remedy"]
+    undescribed = ship_verdict(facts(status="AWAITING_COLLECTION", units=there, tracking=None)).refusal
+    assert undescribed is not None and "on the order's page" in undescribed["remedy"]
 
 
 def test_a_second_magento_shipment_under_the_same_number_sends_the_rest() -> None:

@@ -90,3 +90,25 @@ def test_the_order_page_lists_tiktoks_packages_and_links_to_the_account(sg, mark
     assert stored(number).package_id in page
     assert page.count("Split") == 2
     assert "2 of MUG-01" in page and "1 of TEE-BLA-S" in page and "To be shipped" in page and "TO_FULFILL" not in page
+
+
+def test_another_number_at_tiktok_is_answered_on_the_order_and_on_today(sg, market, operator_client, viewer_client):
+    """A234, TTS §5.5.4"""
+    order = place(market, sg)
+    push.push(parcel(order, "NV000001", carrier="Ninja Van"))
+    second = parcel(order, "NV000002", carrier="Ninja Van")
+    push.push(second)
+    address = f"/orders/{order.id}"
+    both = ("Give TikTok this number", "Keep TikTok")
+    assert all(label in operator_client.get(address).text for label in both)
+    assert not any(label in viewer_client.get(address).text for label in both)
+    assert "Give TikTok our numbers" in operator_client.get("/").text
+    form = {"csrf_token": csrf_of(operator_client)}
+    unsaid = operator_client.post(f"{address}/tracking", data=form, follow_redirects=True)
+    assert "Which number is right was not said" in text_of(unsaid.text)
+    assert stored(second).state == "failed"
+    done = operator_client.post(f"{address}/tracking", data={**form, "answer": "ours"}, follow_redirects=True)
+    assert "TikTok has tracking number NV000002 instead of NV000001." in text_of(done.text)
+    assert not any(label in done.text for label in both)
+    assert "Give TikTok our numbers" not in operator_client.get("/").text
+    assert [one["tracking_number"] for one in packages(market, order)] == ["NV000002"]

@@ -16,7 +16,8 @@ from connector.core.errors import DomainError
 from connector.grids.orders import SHIP_LIMIT
 from connector.models.order import Shipment
 from connector.services import accounts, events
-from connector.services.orders import combining, polling, push, ship, ship_file, splitting
+from connector.services.orders import combining, polling, ship, ship_file, splitting
+from connector.services.orders import tracking as tracking_numbers
 from connector.services.orders.providers import known_providers
 from connector.services.orders.ship import Tracking
 from connector.web.auth import requires, safe_next
@@ -176,12 +177,24 @@ def tracking(order_id: int, parcel_id: int) -> AnyResponse | str:
     if form.validate_on_submit():
         with form.catching():
             try:
-                outcome = push.update_tracking(parcel_id, form.number.data, form.carrier.data, actor=events.actor_now.get())
+                outcome = tracking_numbers.correct(parcel_id, form.number.data, form.carrier.data, actor=events.actor_now.get())
             except ApiError as error:
                 raise DomainError(error.code, f"{describe(error).title}: {error}", describe(error).advice) from error
             flash(outcome.message, "success")
             return go_to(url_for("orders.order", order_id=order_id))
     return render_form("orders/tracking.html", form=form, order=order, parcel=parcel, carriers=[one.name for one in known_providers(order.account_id)])
+
+
+@bp.post("/<int:order_id>/tracking")
+@requires("orders.write")
+def settle_tracking(order_id: int) -> AnyResponse:
+    """Whose number is right where TikTok shows another one than the order's parcel has: ``answer`` ours or theirs."""
+    find(order_id)
+    try:
+        toast(tracking_numbers.settle(order_id, request.form.get("answer", ""), actor=events.actor_now.get()))
+    except (DomainError, ApiError) as error:
+        toast(_in_words(error), "danger")
+    return go_to(url_for("orders.order", order_id=order_id, _anchor="packages"))
 
 
 @bp.app_errorhandler(RequestEntityTooLarge)

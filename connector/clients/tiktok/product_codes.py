@@ -191,7 +191,7 @@ _FAMILIES: tuple[tuple[tuple[int, ...], ProductCode], ...] = (
             "tts.product.warehouse",
             "skus.inventory.warehouse_id",
             "The warehouses do not fit",
-            "Fetch onboarding data for the account; every warehouse of a SKU must be in an update, and no other.",
+            "Fetch Onboarding Data for the account; every warehouse of a SKU must be in an update, and no other.",
         ),
     ),
     ((12052535,), ProductCode("tts.product.return_warehouse", "", "The shop has no return warehouse", "Add a return warehouse in Seller Center.")),

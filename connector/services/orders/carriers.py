@@ -59,7 +59,7 @@ def map_carrier(account_id: int, magento_carrier: str, tiktok_carrier: str, *, a
             raise DomainError(
                 "carrier.not_offered",
                 f"TikTok does not offer a carrier {tiktok_carrier!r} to {account.title}.",
-                f"Choose one of: {', '.join(one.name for one in offered)}." if offered else "Fetch onboarding data for the account first.",
+                f"Choose one of: {', '.join(one.name for one in offered)}." if offered else "Fetch Onboarding Data for the account first.",
                 field="tiktok_carrier",
             )
         body = OrderPolicy.model_validate(policy.body)

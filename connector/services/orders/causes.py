@@ -15,16 +15,16 @@ from connector.domain import tiktok_order as tiktok
 from connector.models.account import Account
 from connector.models.order import CANCELLED, CREATED, CREATING, READY, Order, OrderLine, Shipment, SkuMapping
 from connector.services import connections, events, runs, storefronts
-from connector.services.orders import carriers, parcels, state
+from connector.services.orders import carriers, parcels, recall, state, tracking
 
-MAP_CARRIER, MAP_SKU, RETRY = "map_carrier", "map_sku", "retry"
+MAP_CARRIER, MAP_SKU, RETRY, NUMBERS = "map_carrier", "map_sku", "retry", "numbers"
 #: What the creation gates say when a line has no Magento product that can be ordered.
 SKU_CODES = ("mapping.sku_unknown", "product.composite")
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One group: ``key`` names it for ``heal``; ``fix`` is map_carrier, map_sku or retry; ``subject`` the carrier or SKU to be mapped."""
+    """One group: ``key`` names it for ``heal``; ``fix`` is map_carrier, map_sku, numbers (whose tracking number is right) or retry; ``subject`` the carrier or SKU to be mapped."""
 
     key: str
     account_id: int
@@ -99,7 +99,7 @@ def map_sku(account_id: int, seller_sku: str, magento_sku: str, *, actor: str) -
 
 
 def heal(key: str, *, actor: str, answer: str = "") -> Healed:
-    """Do the one fix of a group: ``answer`` is the TikTok carrier or the Magento SKU; a plain retry needs none.
+    """Do the one fix of a group: ``answer`` is the TikTok carrier, the Magento SKU or whose number is right (ours, theirs); a plain retry needs none.
 
     ``key`` as ``groups`` gave it. Raises ``DomainError`` for input that cannot work; then nothing is changed.
     """
@@ -111,6 +111,8 @@ def heal(key: str, *, actor: str, answer: str = "") -> Healed:
         return Healed(done.released, done.run_ids, f"{subject} is {done.provider} on TikTok; {done.released} parcels are being sent.")
     if fix == MAP_SKU:
         return map_sku(int(account), subject, answer, actor=actor)
+    if fix == NUMBERS:
+        return settle_numbers(members(key), answer, actor=actor)
     return retry(members(key), actor=actor, why=f"retry of {subject}")
 
 
@@ -127,7 +129,25 @@ def members(key: str) -> list[int]:
         )
     else:
         query = select(Order.id).where(Order.account_id == int(account), Order.failure_code == subject)
-    return list(dict.fromkeys(db.session.scalars(query.order_by(Order.id if fix == RETRY else Shipment.id))))
+    return list(dict.fromkeys(db.session.scalars(query.order_by(Shipment.id if fix == MAP_CARRIER else Order.id))))
+
+
+def settle_numbers(order_ids: Sequence[int], answer: str, *, actor: str) -> Healed:
+    """Of these orders, shipped on TikTok with other tracking numbers, give TikTok ours or keep TikTok's: one run per account."""
+    if answer not in (tracking.OURS, tracking.THEIRS):
+        raise DomainError("ship.answer", "Which number is right was not said.", "Choose the parcels' numbers or TikTok's.")
+    items: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    with unit_of_work() as session:
+        for order in session.scalars(select(Order).where(Order.id.in_(list(order_ids))).order_by(Order.id)):
+            items[order.account_id].append((str(order.id), order.number))
+        args = {"answer": answer}
+        submitted = [runs.submit("orders.settle_tracking", account_id=account, items=rows, args=args, started_by=actor) for account, rows in items.items()]
+    count = sum(map(len, items.values()))
+    return Healed(
+        count,
+        tuple(one.run_id for one in submitted),
+        f"{count} orders: " + ("TikTok is given our numbers." if answer == tracking.OURS else "TikTok's numbers are kept."),
+    )
 
 
 def retry(order_ids: Sequence[int], *, actor: str, why: str) -> Healed:
@@ -140,6 +160,7 @@ def retry(order_ids: Sequence[int], *, actor: str, why: str) -> Healed:
         for order in session.scalars(select(Order).where(Order.id.in_(list(order_ids))).order_by(Order.id)):
             item = (str(order.id), order.number)
             if order.state == CREATED and order.remote_status == tiktok.CANCELLED:
+                state.clear_flag(order, *recall.ANSWERED, reason=why)  # a person has seen that its parcel must not leave
                 undoing[order.account_id].append(item)
             elif order.state == CREATED:
                 for parcel in session.scalars(select(Shipment).where(Shipment.order_id == order.id, Shipment.state == parcels.FAILED)):
@@ -184,7 +205,8 @@ def _others(account_id: int | None, titles: dict[int, str]) -> list[Cause]:
     )
     if account_id is not None:
         query = query.where(Order.account_id == account_id)
-    return [
-        Cause(f"{RETRY}:{account}:{code}", account, titles[account], code, RETRY, code, message or "", remedy or "", count)
-        for account, code, count, message, remedy in db.session.execute(query)
-    ]
+    found = []
+    for account, code, count, message, remedy in db.session.execute(query):
+        fix = NUMBERS if code == tracking.OTHER else RETRY
+        found.append(Cause(f"{fix}:{account}:{code}", account, titles[account], code, fix, code, message or "", remedy or "", count))
+    return found

@@ -23,6 +23,8 @@ from connector.services.storefronts import EXTERNAL, LABELS
 
 WAITING_CARRIER, PENDING, SENDING, DELIVERED, FAILED, IGNORED = "waiting_carrier", "pending", "sending", "delivered", "failed", "ignored"
 OPEN_STATES = (PENDING, SENDING, WAITING_CARRIER, FAILED)
+#: Refusal of a parcel whose order TikTok has cancelled.
+CANCELLED = "ship.cancelled"
 #: Codes of an order's error that a delivered parcel settles.
 SETTLED = ("ship.", "carrier.", "tts.", "label.")
 

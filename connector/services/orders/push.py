@@ -17,9 +17,8 @@ from connector.clients import errors as api
 from connector.clients.tiktok import TikTokClient
 from connector.core.clock import utcnow
 from connector.core.db import db, end_reading, unit_of_work
-from connector.core.errors import DomainError
 from connector.domain import shipping
-from connector.domain.carriers import CarrierMatch, match_carrier
+from connector.domain.carriers import CarrierMatch
 from connector.domain.shipping import Check, ShipFacts, Verdict
 from connector.models.account import Account
 from connector.models.order import Cancellation, Order, OrderLine, Shipment
@@ -120,7 +119,7 @@ def _hold(job: _Job) -> Shipment:
 def _send(client: TikTokClient, job: _Job) -> Outcome:
     parcel, order = job.parcel, job.order
     payload = read_order(client, order.number)
-    match = _carrier(job, payload)
+    match = carrier_of(parcel, job.account, payload)
     verdict = _decide(job, payload, match)
     if verdict.outcome == "done":
         facts = verdict.checks[0]["facts"]
@@ -165,16 +164,16 @@ def read_order(client: TikTokClient, number: str) -> dict[str, Any]:
     return found
 
 
-def _carrier(job: _Job, payload: Mapping[str, Any]) -> CarrierMatch | None:
-    """The provider for this parcel; None where the seller does not ship, so that there is nothing to choose."""
-    way = shipping.route(market_of(job.account), str(payload.get("shipping_type") or ""), str(payload.get("fulfillment_type") or ""))
+def carrier_of(parcel: Shipment, account: Account, payload: Mapping[str, Any]) -> CarrierMatch | None:
+    """The provider for this parcel of a TikTok order object; None where the seller does not ship, so that there is nothing to choose."""
+    way = shipping.route(market_of(account), str(payload.get("shipping_type") or ""), str(payload.get("fulfillment_type") or ""))
     if way not in (shipping.MARK_SHIPPED, shipping.SHIP_PACKAGE):
         return None
-    policy, _ = policies.order_policy(job.account)
+    policy, _ = policies.order_policy(account)
     option = str(payload.get("delivery_option_id") or "")
     region = str((payload.get("recipient_address") or {}).get("region_code") or "")
-    offered = providers.providers_for(job.account.id, option, buyer_region=region)
-    return providers.resolve(job.parcel, policy, offered, delivery_option=str(payload.get("delivery_option_name") or ""))
+    offered = providers.providers_for(account.id, option, buyer_region=region)
+    return providers.resolve(parcel, policy, offered, delivery_option=str(payload.get("delivery_option_name") or ""))
 
 
 def _decide(job: _Job, payload: Mapping[str, Any], match: CarrierMatch | None) -> Verdict:
@@ -226,6 +225,11 @@ def _refused_by_us(job: _Job, check: Check, match: CarrierMatch | None) -> Outco
         return parcels.held_back(parcel_id, WAITING_CARRIER, match.code, message, remedy, retry_in=None, flag=True)
     if name in ("fulfilled_by_seller", "shipped_by_seller"):
         return parcels.held_back(parcel_id, IGNORED, f"ship.{name}", message, remedy, retry_in=None, flag=False)
+    if name == "cancelled":  # what the store has shipped is no error to be solved: the order is read again, and the recall that this opens says what to do
+        with unit_of_work() as session:
+            order = session.get_one(Order, job.order.id, populate_existing=True)
+            order.dirty_at = order.dirty_at or utcnow()
+        return parcels.held_back(parcel_id, FAILED, parcels.CANCELLED, message, remedy, retry_in=None, flag=job.parcel.origin != "magento")
     passing = _PASSING.get(name)
     if passing is not None and (name != "lines" or "left_out" in check["facts"] or "line_ids" in check["facts"]):
         return parcels.held_back(parcel_id, PENDING, f"ship.{name}", message, remedy, retry_in=passing, flag=name == "lines")
@@ -245,11 +249,7 @@ def _refused_by_tiktok(job: _Job, error: api.ApiError) -> Outcome:
                 note=f"TikTok already shows tracking number {parcel.tracking_number}.",
             )  # fmt: skip
         shown = sorted({unit.tracking_number for unit in units if unit.tracking_number})
-        message = f"Order {job.order.number} is shipped on TikTok with another tracking number: {', '.join(shown) or 'none is shown'}."
-        return parcels.held_back(
-            parcel.id, FAILED, "ship.other_tracking", message,
-            "Decide which number is right. Update tracking corrects TikTok's within 72 hours after shipping.", retry_in=None, flag=True,
-        )  # fmt: skip
+        return _refused_by_us(job, shipping.other_tracking(job.order.number, str(payload.get("status") or ""), shown, parcel.tracking_number), None)
     code, title, advice = api.describe(error)
     text = f"{title}. TikTok answered: {error.remote_message}" if error.remote_message else f"{title}: {error}"
     if code in _PASSING_CODES:
@@ -286,51 +286,3 @@ def _missing_warning(verdict: Verdict) -> str:
     if not missing:
         return ""
     return "The parcel was said to hold more than TikTok waits for: " + ", ".join(f"{quantity} x {sku}" for sku, quantity in missing.items()) + "."
-
-
-def update_tracking(parcel_id: int, tracking_number: str, provider_name: str, *, actor: str) -> Outcome:
-    """Correct the tracking of a parcel that TikTok has, within 72 hours after shipping (TTS §5.5.4). Raises ``DomainError`` and ``ApiError``."""
-    number = shipping.clean_tracking(tracking_number)
-    problem = shipping.tracking_problem(number)
-    if problem:
-        raise DomainError("ship.tracking", problem, "Enter the number as it stands on the label.", field="tracking_number")
-    parcel = db.session.get(Shipment, parcel_id)
-    if parcel is None or parcel.state != DELIVERED:
-        raise DomainError("ship.not_delivered", "TikTok does not have this parcel yet.", "Ship it first; only then can its tracking be corrected.")
-    order = db.session.get(Order, parcel.order_id)
-    assert order is not None
-    offered = providers.providers_for(parcel.account_id, order.delivery_option_id, buyer_region="")
-    match = match_carrier(provider_name or parcel.provider_name, {}, offered)
-    if not match.ok:
-        raise DomainError(
-            "carrier.not_offered", f"TikTok does not offer the carrier {match.title!r} for this order.",
-            f"Choose one of: {', '.join(one.name for one in offered)}.", field="carrier",
-        )  # fmt: skip
-    client = connections.tiktok(parcel.account_id)
-    end_reading()
-    token = connections.order_now.set(order.id)
-    try:
-        if parcel.package_id:
-            client.update_package_shipping_info(parcel.package_id, tracking_number=number, shipping_provider_id=match.provider_id)
-        else:
-            client.update_order_shipping_info(order.number, tracking_number=number, shipping_provider_id=match.provider_id)
-    finally:
-        connections.order_now.reset(token)
-    with unit_of_work() as session:
-        parcel = session.get(Shipment, parcel_id, populate_existing=True)
-        order = session.get(Order, order.id, populate_existing=True)
-        assert parcel is not None
-        assert order is not None
-        before = {"tracking_number": parcel.tracking_number, "carrier": parcel.provider_name}
-        for line in session.scalars(select(OrderLine).where(OrderLine.order_id == order.id, OrderLine.line_id.in_(parcel.line_ids))):
-            line.tracking_number, line.shipping_provider_id = number, match.provider_id
-        if shipping.same_tracking(order.tracking_number, parcel.tracking_number):
-            order.tracking_number, order.carrier_name = number, match.provider_name
-        parcel.tracking_number, parcel.provider_id, parcel.provider_name = number, match.provider_id, match.provider_name
-        order.dirty_at = order.dirty_at or utcnow()
-        message = f"Tracking corrected at TikTok: {before['tracking_number']} is now {number} by {match.provider_name}."
-        events.record(
-            "parcel.corrected", "order", order.id, message, account_id=order.account_id, actor=actor,
-            before=before, after={"tracking_number": number, "carrier": match.provider_name},
-        )  # fmt: skip
-        return Outcome(number, DELIVERED, message)

@@ -43,6 +43,8 @@ WORDS = {RECALL_OPEN: "Stop the parcel", RECALL_RETURNING: "On its way back", RE
 UNDER_WAY = (RECALL_OPEN, RECALL_RETURNING)
 #: The outgoing action that one worker at a time holds while it settles a recall in the store.
 ACTION = "recall"
+#: Errors of a parcel that TikTok refused because the order was cancelled: the recall is what is left to do.
+ANSWERED = ("ship.cancelled", "ship.status")
 NOT_SETTLED, BUSY = "recall.not_settled", "recall.busy"
 #: No call to the store lasts longer.
 UNDER_WAY_AT_MOST = timedelta(seconds=75)
@@ -72,6 +74,7 @@ def open_for(session: Session, order: Order, why: str, *, shipped: Mapping[str, 
     if order.fulfillment_type == tiktok.BY_TIKTOK:
         return None
     order.tag = TAG
+    state.clear_flag(order, *ANSWERED, reason="the recall says what is to be done")
     query = select(RecallTask).where(RecallTask.order_id == order.id)
     known = session.scalar(query)
     if known is not None:

@@ -239,7 +239,7 @@ def _policy(kind: str, policy: Policy | None, template: str) -> Iterator[Listing
     elif not policy.valid:
         why = " ".join(str(problem.get("message") or "") for problem in policy.problems) or "It is not complete."
         text = f"The {kind} policy {policy.title} of the listing template {template} is not valid: {why}"
-        yield _stop(f"{kind}_policy", text, f"Open Policies > {policy.title} and complete it.")
+        yield _stop(f"{kind}_policy", text, f"Open TikTok Policies > {policy.title} and complete it.")
 
 
 def _offers(listing: Listing, desk: _Desk, rules: Rules) -> Iterator[Offer]:

@@ -105,7 +105,7 @@ def market(session: Session, account_id: int) -> Market:
     trouble = None
     if not places:
         text = f"No TikTok warehouse of account {account.title} is known."
-        trouble = Trouble("evaluation.no_warehouse", text, "Choose Fetch onboarding data on the account's page.")
+        trouble = Trouble("evaluation.no_warehouse", text, "Choose Fetch Onboarding Data on the account's page.")
     policy = session.get(Policy, account.sync_policy_id) if account.sync_policy_id else session.scalar(_default("synchronization"))
     wanted = SynchronizationPolicy.model_validate(policy.body) if policy is not None else SynchronizationPolicy()
     return Market(account_id, account.title, facts.store_facts(account), currency, tuple(places), default, wanted.sync_out_of_stock, trouble)
@@ -141,13 +141,13 @@ def _body(model: Any, policy: Row[Any] | None, template: str, kind: str) -> tupl
     if not policy.valid:
         why = " ".join(str(problem.get("message", "")) for problem in policy.problems) or "it is not complete."
         return None, Trouble(
-            f"evaluation.{kind}_policy", f"The {kind} policy {policy.title} is not valid: {why}", f"Open Policies > {policy.title} and complete it."
+            f"evaluation.{kind}_policy", f"The {kind} policy {policy.title} is not valid: {why}", f"Open TikTok Policies > {policy.title} and complete it."
         )
     try:
         return model.model_validate(policy.body), None
     except ValidationError as error:
         text = f"The {kind} policy {policy.title} cannot be read: {error.error_count()} fields are wrong."
-        return None, Trouble(f"evaluation.{kind}_policy", text, f"Open Policies > {policy.title}, correct it and save.")
+        return None, Trouble(f"evaluation.{kind}_policy", text, f"Open TikTok Policies > {policy.title}, correct it and save.")
 
 
 _PRODUCT = (

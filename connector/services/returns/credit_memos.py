@@ -252,7 +252,7 @@ def _write(task: _Task) -> str:
     if planned.problem:
         return _settle(task, MEMO_DONE, text=_instead(client, task, planned, facts))
     if task.return_pk is not None and (number := _made_by_hand(task, planned)):
-        raise Ignored(f"Credit memo {number}, made in Magento, refunds the same units. Choose Try Again when another one is meant.")
+        raise Ignored(f"Credit memo {number}, made in Magento, refunds the same units. Choose Try again when another one is meant.")
     plan_kept = {"items": dict(planned.items), "return_to_stock": list(planned.return_to_stock), "amount": planned.total}
     if currency := str(facts.get("order_currency_code") or ""):
         plan_kept["currency"] = currency

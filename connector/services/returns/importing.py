@@ -94,7 +94,7 @@ def get(return_pk: int) -> Return:
     """By our number, not TikTok's return id; as the database has it now. Raises ``NotFoundError``."""
     found = db.session.get(Return, return_pk, populate_existing=True)
     if found is None:
-        raise NotFoundError("return.unknown", f"There is no return {return_pk}.", "It may have been removed; open Returns for the present ones.")
+        raise NotFoundError("return.unknown", f"There is no return {return_pk}.", "It may have been removed; open Return/Refund for the present ones.")
     return found
 
 
