@@ -143,6 +143,7 @@ class Seller(Shop):
         self.deeds.by_hand.add(number)
         if back:
             self.deeds.refunded[number][item["sku"]] += 1
+            self.deeds.further[number][item["sku"]] += float(item["qty_refunded"]) > 0
         return f"order {number}: 1 of {item['sku']}, {'into stock' if back else 'gone'}"
 
     @step(sku=skus, units=st.integers(1, 6))

@@ -40,6 +40,7 @@ class Deeds:
     came: dict[str, str] = field(default_factory=dict)  #: return id -> how sure it is that its goods came and can be sold
     recalled: dict[str, tuple[str, Counter[str]]] = field(default_factory=dict)  #: order -> how sure, units that came back
     refunded: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  #: order -> units that the merchant put back by a memo
+    further: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  #: of those, units refunded after others had been refunded
     by_hand: set[str] = field(default_factory=set)  #: orders for which the merchant made a credit memo
 
 
@@ -147,7 +148,7 @@ def _given_back(truth: Truth, deeds: Deeds, number: str, sku: str, units: int) -
             count = sum(item["seller_sku"] == sku for item in one["return_line_items"])
             high += count
             low += count if deeds.came[one["return_id"]] == "sure" else 0
-    memo = deeds.refunded[number][sku]
+    memo, further = deeds.refunded[number][sku], deeds.further[number][sku]
     if truth.status(number) == "CANCELLED":
         if not _left(truth, number) and not _announced(order.id):
             return (units if sure else 0), units
@@ -158,7 +159,7 @@ def _given_back(truth: Truth, deeds: Deeds, number: str, sku: str, units: int) -
         unsent = sum(line["display_status"] == "CANCELLED" and not line.get("rts_time") for line in lines)
         unsent -= len(lines) - units  # those that were cancelled before the store knew the order
         unsent = max(0, min(unsent, units - shipped))
-        high += max(unsent, memo)
+        high += max(unsent, memo - further) + further  # a memo for what was still to be refunded comes on top of ours
         low += unsent
     # whether a memo's units went into stock cannot be read in Magento: when somebody takes the same units in as well, they count twice
     return (min(low, units) if sure else 0), min(high, units + memo)
