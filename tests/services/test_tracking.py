@@ -69,12 +69,17 @@ def test_one_click_answers_every_order_whose_number_is_another_at_tiktok(account
     assert tracking.settle(found[0][0].id, answer, actor=WHO).startswith("No parcel")
 
 
-def test_a_parcel_that_replaces_one_of_ours_takes_its_place(account, market):
+@pytest.mark.parametrize("answer_is_lost", [False, True])
+def test_a_parcel_that_replaces_one_of_ours_takes_its_place(account, market, answer_is_lost):
     order = place(market, account, ("MUG-01", 2))
     first = parcel(order, "RM000000001GB")
     push.push(first)
     second = parcel(order, "RM000000009GB")
     assert push.push(second).code == tracking.OTHER
+    if answer_is_lost:
+        market.post("faults", kind="lost_answer", operation="*.update_shipping_info", times=1)
+        with pytest.raises(api.Uncertain):
+            tracking.settle(order.id, tracking.OURS, actor=WHO)
     assert tracking.settle(order.id, tracking.OURS, actor=WHO) == "TikTok has tracking number RM000000009GB instead of RM000000001GB."
     (package,) = packages(market, order)
     assert package["tracking_number"] == "RM000000009GB"

@@ -101,23 +101,31 @@ def _give(parcel_id: int, actor: str) -> str:
 
 
 def _given(parcel_id: int, units: Sequence[Unit], before: str, match: CarrierMatch, actor: str) -> str:
-    line_ids = [unit.line_id for unit in units]
+    """Our side, in one transaction. After a lost answer ``before`` is the parcel's own number already: what it replaces is known by its lines."""
+    line_ids, packages = [unit.line_id for unit in units], list(dict.fromkeys(unit.package_id for unit in units if unit.package_id))
     with unit_of_work() as session:
-        parcel = session.get_one(Shipment, parcel_id, populate_existing=True)
+        parcel = session.get_one(Shipment, parcel_id, populate_existing=True, with_for_update=True)
         number = parcel.tracking_number
+        replaced = [
+            other
+            for other in session.scalars(select(Shipment).where(Shipment.order_id == parcel.order_id, Shipment.id != parcel.id, Shipment.state == DELIVERED))
+            if set(other.line_ids) & set(line_ids)
+        ]
+        if shipping.same_tracking(before, number) and replaced:
+            before = replaced[0].tracking_number
+        text = f"TikTok has tracking number {number}" + ("." if shipping.same_tracking(before, number) else f" instead of {before}.")
+        if parcel.state == DELIVERED:
+            return text
         order = _renumber(session, parcel.order_id, line_ids, before, number, match)
-        for other in session.scalars(select(Shipment).where(Shipment.order_id == order.id, Shipment.id != parcel.id, Shipment.state == DELIVERED)):
-            if shipping.same_tracking(other.tracking_number, before):
-                other.state, other.error_message, other.error_remedy = IGNORED, f"TikTok has {number} instead.", ""
+        for other in replaced:
+            other.state, other.error_message, other.error_remedy = IGNORED, f"TikTok has {number} instead.", ""
         events.record(
-            "parcel.corrected", "order", order.id, f"Tracking corrected at TikTok: {before} is now {number} by {match.provider_name}.",
-            account_id=order.account_id, actor=actor, before={"tracking_number": before}, after={"tracking_number": number, "carrier": match.provider_name},
+            "parcel.corrected", "order", order.id, text, account_id=order.account_id, actor=actor,
+            before={"tracking_number": before}, after={"tracking_number": number, "carrier": match.provider_name},
         )  # fmt: skip
-    packages = list(dict.fromkeys(unit.package_id for unit in units if unit.package_id))
-    return parcels.delivered(
-        parcel_id, line_ids=line_ids, package_ids=packages, provider_id=match.provider_id, provider_name=match.provider_name,
-        note=f"TikTok has tracking number {number} instead of {before}.",
-    ).message  # fmt: skip
+        return parcels.delivered(
+            parcel_id, line_ids=line_ids, package_ids=packages, provider_id=match.provider_id, provider_name=match.provider_name, note=text,
+        ).message  # fmt: skip
 
 
 def _keep(parcel_id: int, actor: str) -> str:
